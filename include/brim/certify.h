@@ -1,0 +1,73 @@
+/* brim/certify.h - prove that no input can overflow any register. */
+#ifndef BRIM_CERTIFY_H
+#define BRIM_CERTIFY_H
+
+#include <brim/datapath.h>
+#include <brim/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** An input that overflows: replayed in the simulator before it is reported. */
+typedef struct brim_witness {
+    size_t channel; /**< output channel */
+    size_t stage;   /**< stage of the datapath whose register overflows */
+    int64_t value;  /**< the exact partial sum that does not fit */
+    size_t k;
+    const int32_t *x; /**< k input codes in K order; borrowed until the certificate is freed */
+} brim_witness;
+
+typedef struct brim_certificate_layer {
+    const char *name;
+    size_t k, n;
+    int64_t x_min, x_max;
+    brim_datapath datapath;
+    unsigned need[BRIM_MAX_STAGES]; /**< narrowest safe width of each stage over all channels */
+    bool proven;
+    size_t worst_channel;     /**< the channel with the widest sum */
+    int64_t sum_min, sum_max; /**< its exact range over all inputs */
+    unsigned outside_bits;    /**< bits that the sum, zero-point correction and bias together need,
+                                 outside the register */
+    char hash[65];            /**< SHA-256 of the codes and ranges */
+    const brim_witness *witness; /**< NULL when proven */
+} brim_certificate_layer;
+
+typedef struct brim_certificate {
+    bool proven; /**< every layer */
+    size_t n_layers;
+    const brim_certificate_layer *layers;
+} brim_certificate;
+
+/**
+ * Bound every partial sum of every dot layer, any order, all inputs. Integer arithmetic only; never
+ * sees how the weights were made. Source: A2Q (arXiv 2308.13504) generalised to subsets,
+ * docs/certify.md.
+ *
+ * @param datapath  NULL = each layer's declared one; else this one for all.
+ * @param[out] cert Owned by the caller, release with brim_certificate_free(). Written for refuted
+ * models too.
+ * @retval BRIM_OK           every register is safe
+ * @retval BRIM_ERR_REFUTED  brim_error() names layer, channel, stage; `cert` holds witnesses
+ * @retval BRIM_ERR_ARG      the model has no integer dot layer, or a layer declares no datapath and
+ * none is given
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_certify(brim_ctx *ctx, const brim_graph *graph,
+                                                 const brim_datapath *datapath,
+                                                 brim_certificate **cert);
+BRIM_API void brim_certificate_free(brim_certificate *cert);
+
+/** The certificate as JSON (docs/certify.md has the keys). Caller frees with brim_json_free(). */
+BRIM_API BRIM_NODISCARD brim_status brim_certificate_json(brim_ctx *ctx,
+                                                          const brim_certificate *cert,
+                                                          char **json);
+BRIM_API void brim_json_free(char *json);
+/** Write it to a file, whole or not at all. */
+BRIM_API BRIM_NODISCARD brim_status brim_certificate_save(brim_ctx *ctx,
+                                                          const brim_certificate *cert,
+                                                          const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

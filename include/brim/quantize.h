@@ -1,0 +1,141 @@
+/* brim/quantize.h - weights that keep the network's function and provably fit a datapath. */
+#ifndef BRIM_QUANTIZE_H
+#define BRIM_QUANTIZE_H
+
+#include <brim/data.h>
+#include <brim/datapath.h>
+#include <brim/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum brim_solver {
+    BRIM_SOLVER_RTN = 0,   /**< round to nearest */
+    BRIM_SOLVER_GPFQ = 1,  /**< greedy path following, covariance form */
+    BRIM_SOLVER_OPTQ = 2,  /**< OPTQ/GPTQ */
+    BRIM_SOLVER_QRONOS = 3 /**< arXiv 2505.11695 */
+} brim_solver;
+
+typedef enum brim_budget {
+    BRIM_BUDGET_NONE = 0, /**< ignore the datapath while rounding (certification may then fail) */
+    BRIM_BUDGET_PROJECT =
+        1, /**< Euclidean projection and round toward zero: EP-init, arXiv 2401.10432 */
+    BRIM_BUDGET_AXE = 2, /**< arXiv 2409.17092: soft threshold, strict greedy bound with slack */
+    BRIM_BUDGET_EXACT =
+        3 /**< integer clamp, full error diffusion, scale search, polish; never worse than AXE */
+} brim_budget;
+
+typedef enum brim_range_method {
+    BRIM_RANGE_MAX = 0,
+    BRIM_RANGE_PERCENTILE = 1,
+    BRIM_RANGE_MSE = 2
+} brim_range_method;
+
+/** One layer's matrices: the solver without a network around it (bench solver, users with their own
+ * loop). */
+typedef struct brim_layer_problem {
+    size_t n, k;
+    const float *w;       /**< [n][k] weights in K order */
+    const double *h;      /**< [k][k] second moments of the quantized inputs, X~ X~^T, symmetric */
+    const double *g;      /**< [k][k] cross moments, g[i][j] = sum x~_i x_j; NULL = h */
+    int64_t x_min, x_max; /**< input code range, contains 0 */
+    const brim_datapath *datapath;
+} brim_layer_problem;
+
+typedef struct brim_solve_params {
+    brim_solver solver; /**< default OPTQ */
+    brim_budget budget; /**< default EXACT */
+    unsigned wbits; /**< largest code is 2^(wbits-1)-1; 2..8, default 8. EXACT treats it as an upper
+                       limit */
+    double damping; /**< share of the mean diagonal added to it; default 0.01 */
+    unsigned effort; /**< EXACT: 0 = one scale, 1 = the usual search (default), 2 = wider search */
+    bool full_error; /**< AXE on OPTQ: diffuse clip and shrink error too; default false, as in the
+                        reference */
+} brim_solve_params;
+
+typedef struct brim_layer_solution {
+    int16_t *codes; /**< [n][k], caller's storage */
+    float *scale;   /**< [n], caller's storage */
+    double
+        rel_error; /**< out: squared output error over squared output, (W X - s q X~) against W X */
+} brim_layer_solution;
+
+BRIM_API void brim_solve_params_init(brim_solve_params *p);
+
+/**
+ * Quantize one layer under its datapath's budget.
+ * @retval BRIM_ERR_INFEASIBLE  no weights but zero fit (names the stage)
+ * @retval BRIM_ERR_ARG         sizes, ranges, a NaN
+ * @par Determinism  The same bits for any number of threads.
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_solve_layer(brim_ctx *ctx,
+                                                     const brim_layer_problem *problem,
+                                                     const brim_solve_params *params,
+                                                     brim_layer_solution *solution);
+
+/** A per-layer override: the first whose pattern (shell wildcards) matches the node name wins,
+ * field by field. */
+typedef struct brim_quantize_override {
+    const char *pattern;
+    unsigned wbits, abits;         /**< 0 = as the rest */
+    const brim_datapath *datapath; /**< NULL = as the rest */
+    bool keep_float;               /**< leave this layer in float */
+} brim_quantize_override;
+
+typedef struct brim_quantize_params {
+    brim_solve_params solve;
+    brim_datapath datapath; /**< default "32" */
+    unsigned abits;         /**< 2..8 or 16, 0 = choose per layer; default 8 */
+    bool wbits_auto;        /**< choose weight bits per layer, at most 8 */
+    unsigned input_bits;    /**< bits of the model's own inputs, default 8 (they are data, at 8 bits
+                               already); 0 = abits */
+    bool act_symmetric; /**< signed codes with zero point 0 for inputs that can be negative; default
+                           asymmetric */
+    brim_range_method range; /**< default MSE below 7 bits, MAX otherwise when `range_auto` */
+    bool range_auto;         /**< default true */
+    double percentile;       /**< for PERCENTILE, default 99.999 */
+    bool bias_correction;    /**< default true */
+    const brim_quantize_override *overrides;
+    size_t n_overrides;
+} brim_quantize_params;
+
+typedef struct brim_quantize_layer {
+    const char *name;
+    size_t k, n;
+    unsigned wbits, abits; /**< what was used */
+    double rel_error;      /**< as brim_layer_solution, on the calibration data */
+    double sparsity;       /**< share of zero codes */
+    unsigned need[BRIM_MAX_STAGES];
+    size_t n_stages;
+    double seconds;
+} brim_quantize_layer;
+
+typedef struct brim_quantize_report {
+    size_t n_layers;
+    const brim_quantize_layer *layers;
+    double seconds;
+    double peak_rss_mb;
+} brim_quantize_report;
+
+BRIM_API void brim_quantize_params_init(brim_quantize_params *p);
+
+/**
+ * Quantize a float model layer by layer, each with inputs from the already quantized prefix,
+ * certify it, and return it as a graph with QuantizeLinear/DequantizeLinear, integer weights and
+ * brim's metadata.
+ *
+ * @param[out] out     The quantized graph; owned by the caller.
+ * @param[out] report  Owned by the caller, release with brim_quantize_report_free(); may be NULL.
+ * @retval BRIM_ERR_INFEASIBLE  names the layer that cannot fit
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_quantize(brim_ctx *ctx, const brim_graph *graph,
+                                                  const brim_data *calib,
+                                                  const brim_quantize_params *params,
+                                                  brim_graph **out, brim_quantize_report **report);
+BRIM_API void brim_quantize_report_free(brim_quantize_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,70 @@
+/* calibrate.h - activation ranges and second moments. SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs the float graph and the already quantized prefix over the calibration data, batch by batch;
+ * keeps histograms per layer input and k x k moments per dot layer. Memory is bounded by the
+ * largest layer, not by the data: batches are recomputed rather than stored.
+ */
+#ifndef BRIM_CALIBRATE_CALIBRATE_H
+#define BRIM_CALIBRATE_CALIBRATE_H
+
+#include "brim/data.h"
+#include "brim/quantize.h"
+#include "graph/dot.h"
+
+/* What the calibration data showed of one value (a dot layer's float input). */
+struct brim_activation {
+    double min, max;
+    bool integer;  /* every element was an integer in [0, 255]: 8-bit data as it is */
+    size_t n_bins; /* |x| histogram over [0, limit] */
+    double limit;
+    uint64_t *bin;
+};
+
+/* Second moments of one dot layer, per group: h = X~ X~^T, g[i][j] = sum x~_i x_j, with X~ in real
+ * units (scale * (code - zero)) from the quantized prefix and X from the float network, both in K
+ * order. */
+struct brim_moments {
+    size_t k, groups;
+    uint64_t rows;           /* im2col rows per group */
+    double *h, *g;           /* [groups][k][k] */
+    double *mean_q, *mean_f; /* [groups][k] first moments / rows: for the bias correction */
+};
+
+BRIM_NODISCARD brim_status brim_calibrate_activations(brim_ctx *ctx,
+                                                      const struct brim_graph *float_graph,
+                                                      const brim_data *data, const int32_t *values,
+                                                      size_t n_values, struct brim_activation *out);
+void brim_activations_free(brim_ctx *ctx, struct brim_activation *a, size_t n);
+
+/* Moments of the layers `layer[0..n)` of float_graph in one pass. `prefix` is the graph quantized
+ * so far; prefix_x[i] is the value in it that feeds layer i as codes; float_x[i] the same layer's
+ * float input. */
+struct brim_moments_request {
+    const struct brim_dot *dot; /* of the float graph */
+    int32_t float_x;            /* value in float_graph */
+    int32_t prefix_x;           /* value in prefix: integer codes */
+    float x_scale;
+    int64_t x_zero;
+};
+BRIM_NODISCARD brim_status brim_calibrate_moments(brim_ctx *ctx,
+                                                  const struct brim_graph *float_graph,
+                                                  const struct brim_graph *prefix,
+                                                  const brim_data *data,
+                                                  const struct brim_moments_request *request,
+                                                  size_t n, struct brim_moments *out);
+void brim_moments_free(brim_ctx *ctx, struct brim_moments *m, size_t n);
+
+/* Choose scale and zero point for `bits` from what was seen. Unsigned with zero point 0 when
+ * nothing negative was seen, else asymmetric (uint8) or symmetric (int8). */
+struct brim_grid {
+    enum brim_dtype dtype; /* UINT8, INT8, UINT16, INT16 */
+    int64_t lo, hi; /* code range actually used: [0, 2^bits-1] or [-2^(bits-1), 2^(bits-1)-1] */
+    int64_t zero;
+    float scale;
+};
+BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a,
+                                               unsigned bits, brim_range_method method,
+                                               double percentile, bool symmetric,
+                                               struct brim_grid *grid);
+
+#endif

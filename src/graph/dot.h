@@ -1,0 +1,79 @@
+/* dot.h - the dot-layer view of a graph: what the stages work on. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * A dot layer is a Conv, Gemm or MatMul with constant weights. It is FLOAT as found in a float
+ * model, or CODES when weights and input are integers: QDQ (DequantizeLinear on both sides), or the
+ * integer operators QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger.
+ *
+ * K order (everywhere in brim): kernel row, kernel column, input channel; channel fastest. A group
+ * of a grouped convolution is a dot product of its own: n counts all outputs, k one group's
+ * reduction; output c belongs to group c / (n / groups).
+ */
+#ifndef BRIM_GRAPH_DOT_H
+#define BRIM_GRAPH_DOT_H
+
+#include "brim/datapath.h"
+#include "graph/graph.h"
+
+enum brim_dot_kind { BRIM_DOT_CONV, BRIM_DOT_MATMUL }; /* Gemm and MatMul are both MATMUL */
+
+struct brim_conv_geometry { /* 1-D convolutions have height 1 */
+    int64_t c_in, c_out, groups;
+    int64_t kh, kw, stride_h, stride_w, dilation_h, dilation_w;
+    int64_t pad_top, pad_left, pad_bottom,
+        pad_right; /* SAME_* are resolved at run time: see auto_pad */
+    int auto_pad;  /* 0 = the pads above, 1 = SAME_UPPER, 2 = SAME_LOWER */
+    int rank;      /* spatial rank, 1 or 2 */
+};
+
+struct brim_dot {
+    size_t node; /* the Conv/Gemm/MatMul/QLinear... node */
+    const char *name;
+    enum brim_dot_kind kind;
+    bool codes;                     /* integer weights and input */
+    struct brim_conv_geometry conv; /* CONV only */
+    size_t n, k, groups;
+
+    /* FLOAT: weights [n][k] in K order. */
+    const float *w_f32;
+
+    /* CODES: weight codes [n][k] in K order, weight zero point already subtracted. */
+    const int32_t *w;
+    size_t vector;        /* elements of one weight scale along k; 0 = one scale per output */
+    const float *w_scale; /* [n] or [n][ceil(k/vector)] */
+    int64_t x_min, x_max; /* input code range (zero point not subtracted), always contains 0 */
+    int64_t x_zero;       /* input zero point */
+    float x_scale;
+    const int32_t *bias_q; /* [n] integer bias in units of x_scale*w_scale, or NULL */
+    const float *bias;     /* [n] float bias when it is not integer, or NULL */
+    bool has_datapath;     /* declared in the model's metadata */
+    brim_datapath datapath;
+
+    int32_t x; /* value: float input (FLOAT), or the integer tensor that feeds it (CODES) */
+    int32_t y; /* value: the layer's output (float, or the integer output of an integer operator) */
+    int32_t weight; /* value: the constant weight tensor in the file's layout (float or integer) */
+    int32_t bias_value; /* value of the bias, -1 if none */
+};
+
+struct brim_dots {
+    struct brim_arena arena;
+    size_t count;
+    struct brim_dot *dot; /* in node order */
+};
+
+/* Every dot layer of the graph. Weights are copied in K order into the arena of `dots`. */
+BRIM_NODISCARD brim_status brim_dots_find(brim_ctx *ctx, const struct brim_graph *g,
+                                          struct brim_dots *dots);
+void brim_dots_free(struct brim_dots *dots);
+
+/* SHA-256 (hex) of a CODES layer's statement: the ASCII line
+ *   "brim-dot-1 n k groups x_min x_max x_zero\n"
+ * followed by the codes [n][k] in K order, each as a little-endian int16. brim-check computes the
+ * same. */
+BRIM_NODISCARD brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65]);
+
+/* Metadata: key "brim.layer.<node name>" holds one JSON object
+ *   {"datapath":"16/64,32","k":576,"n":64,"x_min":0,"x_max":255,"need":[16,20],"codes":"<sha256>"}.
+ */
+
+#endif

@@ -1,0 +1,51 @@
+/* plan.h - from a graph to something that runs. SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan holds the steps that the wanted values need: float operators one by one, and dot layers
+ * with integer codes as one fused step (integer dot product on its datapath, bias, optional
+ * Relu/Clip, requantization). Plans are immutable; each worker runs one with a workspace of its
+ * own.
+ */
+#ifndef BRIM_RUN_PLAN_H
+#define BRIM_RUN_PLAN_H
+
+#include "graph/dot.h"
+#include "graph/graph.h"
+
+struct brim_plan;
+struct brim_workspace;
+
+/* Counts of one dot layer, summed over outputs (samples x positions x channels). */
+struct brim_dot_counts {
+    uint64_t outputs, transient, persistent, product;
+    uint8_t min_width; /* 0 until an output was seen */
+};
+
+struct brim_plan_params {
+    const int32_t *wanted; /* values to compute; NULL = the graph's outputs */
+    size_t n_wanted;
+    const brim_datapath
+        *datapath; /* overrides the declared one of every layer; NULL = declared, else exact */
+    bool count;    /* keep brim_dot_counts (runs the simulator in every dot layer) */
+};
+
+BRIM_NODISCARD brim_status brim_plan_create(brim_ctx *ctx, const struct brim_graph *g,
+                                            const struct brim_plan_params *p,
+                                            struct brim_plan **plan);
+void brim_plan_free(struct brim_plan *plan);
+
+BRIM_NODISCARD brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
+                                                 struct brim_workspace **ws);
+void brim_workspace_free(struct brim_workspace *ws);
+
+/* Run once. inputs: one tensor per graph input, in order, borrowed for the call. Afterwards
+ * brim_workspace_value() gives each wanted value until the next run. Thread-safe across workspaces.
+ */
+BRIM_NODISCARD brim_status brim_plan_run(const struct brim_plan *plan, struct brim_workspace *ws,
+                                         const struct brim_tensor *inputs, size_t n_inputs);
+const struct brim_tensor *brim_workspace_value(const struct brim_workspace *ws, int32_t value);
+
+/* Counts by dot layer, in brim_dots order of the graph; NULL without params.count. */
+const struct brim_dot_counts *brim_workspace_counts(const struct brim_workspace *ws,
+                                                    size_t *n_dots);
+
+#endif
