@@ -1,0 +1,25 @@
+/* table.c - which operators can be computed: lookup over the families. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "run/ops/table.h"
+
+#include <string.h>
+
+static const struct {
+    const struct brim_op_kernel *kernels;
+    const size_t *count;
+} families[] = {
+    {brim_kernels_shape, &brim_kernels_shape_count},
+};
+
+const struct brim_op_kernel *brim_op_kernel_find(const char *domain, const char *name)
+{
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        for (size_t i = 0; i < *families[f].count; i++) {
+            const struct brim_op_kernel *k = &families[f].kernels[i];
+            if (strcmp(k->name, name) == 0 && strcmp(k->domain, domain) == 0) {
+                return k;
+            }
+        }
+    }
+    return NULL;
+}
