@@ -20,40 +20,6 @@ struct brim_activation {
     uint64_t *bin;
 };
 
-/* Second moments of one dot layer, per group: h = X~ X~^T, g[i][j] = sum x~_i x_j, with X~ in real
- * units (scale * (code - zero)) from the quantized prefix and X from the float network, both in K
- * order. */
-struct brim_moments {
-    size_t k, groups;
-    uint64_t rows;           /* im2col rows per group */
-    double *h, *g;           /* [groups][k][k] */
-    double *mean_q, *mean_f; /* [groups][k] first moments / rows: for the bias correction */
-};
-
-BRIM_NODISCARD brim_status brim_calibrate_activations(brim_ctx *ctx,
-                                                      const struct brim_graph *float_graph,
-                                                      const brim_data *data, const int32_t *values,
-                                                      size_t n_values, struct brim_activation *out);
-void brim_activations_free(brim_ctx *ctx, struct brim_activation *a, size_t n);
-
-/* Moments of the layers `layer[0..n)` of float_graph in one pass. `prefix` is the graph quantized
- * so far; prefix_x[i] is the value in it that feeds layer i as codes; float_x[i] the same layer's
- * float input. */
-struct brim_moments_request {
-    const struct brim_dot *dot; /* of the float graph */
-    int32_t float_x;            /* value in float_graph */
-    int32_t prefix_x;           /* value in prefix: integer codes */
-    float x_scale;
-    int64_t x_zero;
-};
-BRIM_NODISCARD brim_status brim_calibrate_moments(brim_ctx *ctx,
-                                                  const struct brim_graph *float_graph,
-                                                  const struct brim_graph *prefix,
-                                                  const brim_data *data,
-                                                  const struct brim_moments_request *request,
-                                                  size_t n, struct brim_moments *out);
-void brim_moments_free(brim_ctx *ctx, struct brim_moments *m, size_t n);
-
 /* Choose scale and zero point for `bits` from what was seen. Unsigned with zero point 0 when
  * nothing negative was seen, else asymmetric (uint8) or symmetric (int8). */
 struct brim_grid {
@@ -66,5 +32,34 @@ BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_
                                                unsigned bits, brim_range_method method,
                                                double percentile, bool symmetric,
                                                struct brim_grid *grid);
+
+/* Second moments of one dot layer, per group, in K order: h = X~ X~^T, g[i][j] = sum x~_i x_j, with
+ * X~ = scale * (code - zero) of the quantized prefix's input and X the float network's. */
+struct brim_moments {
+    size_t k, groups;
+    uint64_t rows; /* im2col rows per group */
+    double *h, *g; /* [groups][k][k] */
+    double *mean_q,
+        *mean_f; /* [groups][k] first moments / rows, of X~ and X: for the bias correction */
+};
+
+/* One set of moments: a layer of the float graph, its input there and in the prefix (the graph
+ * quantized so far), both float, and the grid that turns the latter into codes exactly as
+ * QuantizeLinear does. The same layer may be asked for with several grids. */
+struct brim_moments_request {
+    const struct brim_dot *dot; /* of float_graph */
+    int32_t float_x;            /* value in float_graph */
+    int32_t prefix_x;           /* value in prefix */
+    const struct brim_grid *grid;
+};
+
+/* All requests in one pass over the data, batch by batch. */
+BRIM_NODISCARD brim_status brim_calibrate_moments(brim_ctx *ctx,
+                                                  const struct brim_graph *float_graph,
+                                                  const struct brim_graph *prefix,
+                                                  const brim_data *data,
+                                                  const struct brim_moments_request *request,
+                                                  size_t n, struct brim_moments *out);
+void brim_moments_free(brim_ctx *ctx, struct brim_moments *m, size_t n);
 
 #endif
