@@ -55,10 +55,11 @@ typedef struct brim_solve_params {
 } brim_solve_params;
 
 typedef struct brim_layer_solution {
-    int16_t *codes; /**< [n][k], caller's storage */
-    float *scale;   /**< [n], caller's storage */
-    double
-        rel_error; /**< out: squared output error over squared output, (W X - s q X~) against W X */
+    int16_t *codes;   /**< [n][k], caller's storage */
+    float *scale;     /**< [n], caller's storage */
+    double error;     /**< out: squared error (W* - s q) H (W* - s q)^T, summed over outputs */
+    double norm;      /**< out: W* H W*^T, W* the least-squares target (W G^T + d W)(H + d I)^-1 */
+    double rel_error; /**< out: error / norm; 0 where norm is 0 */
 } brim_layer_solution;
 
 BRIM_API void brim_solve_params_init(brim_solve_params *p);

@@ -22,12 +22,6 @@ struct brim_activation {
 
 /* Choose scale and zero point for `bits` from what was seen. Unsigned with zero point 0 when
  * nothing negative was seen, else asymmetric (uint8) or symmetric (int8). */
-struct brim_grid {
-    enum brim_dtype dtype; /* UINT8, INT8, UINT16, INT16 */
-    int64_t lo, hi; /* code range actually used: [0, 2^bits-1] or [-2^(bits-1), 2^(bits-1)-1] */
-    int64_t zero;
-    float scale;
-};
 BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a,
                                                unsigned bits, brim_range_method method,
                                                double percentile, bool symmetric,

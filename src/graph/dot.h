@@ -15,6 +15,15 @@
 #include "brim/datapath.h"
 #include "graph/graph.h"
 
+/* How a float value becomes integer codes: code = clip(round_half_even(v / scale) + zero, lo, hi).
+ */
+struct brim_grid {
+    enum brim_dtype dtype; /* UINT8, INT8, UINT16, INT16: the type that stores the codes */
+    int64_t lo, hi;        /* codes in use: [0, 2^bits-1] or [-2^(bits-1), 2^(bits-1)-1] */
+    int64_t zero;          /* code of 0.0 */
+    float scale;
+};
+
 enum brim_dot_kind { BRIM_DOT_CONV, BRIM_DOT_MATMUL }; /* Gemm and MatMul are both MATMUL */
 
 struct brim_conv_geometry { /* 1-D convolutions have height 1 */
