@@ -10,15 +10,10 @@
 
 #include "graph/dot.h"
 #include "graph/graph.h"
+#include "kernels/dot.h" /* struct brim_dot_counts */
 
 struct brim_plan;
 struct brim_workspace;
-
-/* Counts of one dot layer, summed over outputs (samples x positions x channels). */
-struct brim_dot_counts {
-    uint64_t outputs, transient, persistent, product;
-    uint8_t min_width; /* 0 until an output was seen */
-};
 
 struct brim_plan_params {
     const int32_t *wanted; /* values to compute; NULL = the graph's outputs */

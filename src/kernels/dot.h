@@ -1,0 +1,57 @@
+/* dot.h - many dot products over the same weights, on any datapath. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * Prepare a layer's weights once, then run rows of input codes through them. Every result equals
+ * brim_datapath_dot() bit for bit, and the counts equal its events summed; how fast depends on what
+ * can be proved about the weights, the input range and the datapath.
+ *
+ * Layout: weights [n][k] in K order; output c belongs to group c / (n / groups). One run computes
+ * one group over m rows: y[i][c] for the group's n / groups outputs.
+ */
+#ifndef BRIM_KERNELS_DOT_H
+#define BRIM_KERNELS_DOT_H
+
+#include "base/alloc.h"
+#include "brim/datapath.h"
+
+/* Counts of one dot layer, summed over outputs (samples x positions x channels). */
+struct brim_dot_counts {
+    uint64_t outputs, transient, persistent, product;
+    uint8_t min_width; /* 0 until an output was seen */
+};
+
+struct brim_dot_kernel_params {
+    const int32_t *w;              /* [n][k] weight codes, each in [-2^15, 2^15); copied */
+    size_t n, k, groups;           /* n: all outputs, k: one group's reduction; groups divides n */
+    int64_t x_min, x_max;          /* every input code lies here; both within [-2^16, 2^16) */
+    const brim_datapath *datapath; /* NULL = exact: one 64-bit register */
+    bool count;                    /* runs fill counts */
+};
+
+/* Immutable once created, so it may be shared between threads. */
+struct brim_dot_kernel;
+
+BRIM_NODISCARD brim_status brim_dot_kernel_create(brim_ctx *ctx,
+                                                  const struct brim_dot_kernel_params *p,
+                                                  struct brim_dot_kernel **kernel);
+void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel); /* NULL is fine */
+
+/* Bytes of scratch that a run needs, 64-byte aligned (brim_alloc); independent of m. */
+size_t brim_dot_kernel_scratch(const struct brim_dot_kernel *kernel);
+
+struct brim_dot_rows {
+    size_t group, m;
+    const int32_t *x; /* row i at x + i*x_stride: k codes in K order, each in [x_min, x_max] */
+    size_t x_stride;
+    int64_t *y; /* row i at y + i*y_stride: n / groups values of the last register */
+    size_t y_stride;
+    struct brim_dot_counts *counts; /* added to when the kernel counts, else ignored; may be NULL */
+    void *scratch;
+};
+
+void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim_dot_rows *rows);
+
+/* Add `from` into `to`. */
+void brim_dot_counts_add(struct brim_dot_counts *to, const struct brim_dot_counts *from);
+
+#endif
