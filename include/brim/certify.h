@@ -12,16 +12,17 @@ extern "C" {
 /** An input that overflows: replayed in the simulator before it is reported. */
 typedef struct brim_witness {
     size_t channel; /**< output channel */
-    size_t stage;   /**< stage of the datapath whose register overflows */
-    int64_t value;  /**< the exact partial sum that does not fit */
+    size_t stage;   /**< stage whose register overflows; n_stages = the 32 bits outside the datapath
+                     */
+    int64_t value;  /**< the exact sum that does not fit */
     size_t k;
     const int32_t *x; /**< k input codes in K order; borrowed until the certificate is freed */
 } brim_witness;
 
 typedef struct brim_certificate_layer {
     const char *name;
-    size_t k, n;
-    int64_t x_min, x_max;
+    size_t k, n, groups;
+    int64_t x_min, x_max, x_zero; /**< input codes, widened to contain 0, and their zero point */
     brim_datapath datapath;
     unsigned need[BRIM_MAX_STAGES]; /**< narrowest safe width of each stage over all channels */
     bool proven;
@@ -51,6 +52,8 @@ typedef struct brim_certificate {
  * @retval BRIM_ERR_REFUTED  brim_error() names layer, channel, stage; `cert` holds witnesses
  * @retval BRIM_ERR_ARG      the model has no integer dot layer, or a layer declares no datapath and
  * none is given
+ * @retval BRIM_ERR_FILE     the model's metadata speaks about other codes (changed after
+ * quantization)
  */
 BRIM_API BRIM_NODISCARD brim_status brim_certify(brim_ctx *ctx, const brim_graph *graph,
                                                  const brim_datapath *datapath,

@@ -1,0 +1,19 @@
+/* layer.h - the proof of one dot layer. SPDX-License-Identifier: Apache-2.0
+ *
+ * Sees integers only: codes, ranges, a datapath. How the codes were made is none of its business.
+ */
+#ifndef BRIM_CERTIFY_LAYER_H
+#define BRIM_CERTIFY_LAYER_H
+
+#include "brim/certify.h"
+#include "graph/dot.h"
+
+/* Registers outside the datapath: zero-point correction and bias are added in 32 bits. */
+#define BRIM_OUTSIDE_BITS 32u
+
+/* Bound every register of `d` under `dp`; fill `out`, with a witness from `arena` when refuted.
+ * BRIM_OK whether proven or not; errors are those of the statement itself. */
+BRIM_NODISCARD brim_status brim_certify_layer(struct brim_arena *arena, const struct brim_dot *d,
+                                              const brim_datapath *dp, brim_certificate_layer *out);
+
+#endif
