@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "brim/graph.h"
+#include "graph/names.h"
 
 #define BRIM_MAX_RANK 8
 
@@ -82,7 +83,7 @@ struct brim_attr {
 };
 
 struct brim_value {
-    const char *name;                   /* unique, never NULL */
+    const char *name;                   /* unique, never NULL; fixed once added */
     struct brim_type type;              /* what inference knows */
     const struct brim_tensor *constant; /* initializer or folded constant, else NULL */
 };
@@ -95,7 +96,7 @@ struct brim_node {
     const char *domain; /* "" for the ONNX domain */
     const char *op_type;
     size_t n_in, n_out, n_attr;
-    int32_t *in, *out; /* value numbers */
+    int32_t *in, *out; /* value numbers; -1 = omitted */
     struct brim_attr *attr;
 };
 
@@ -120,7 +121,8 @@ struct brim_graph {
     struct brim_value *values;
     int32_t *inputs, *outputs; /* value numbers; inputs exclude initializers */
     struct brim_metadata *metadata;
-    size_t cap_nodes, cap_values, cap_metadata;
+    size_t cap_nodes, cap_values, cap_metadata, cap_inputs, cap_outputs, cap_opsets;
+    struct brim_names value_names, node_names;
 };
 
 /* ---- looking ---- */
@@ -140,18 +142,38 @@ bool brim_shape_equal(const struct brim_shape *a, const struct brim_shape *b);
 const char *brim_shape_text(const struct brim_shape *s, char *buf,
                             size_t n); /* "[N,3,32,32]", ? for unknown */
 
+/* Producer of every value (node number or -1), n_values numbers in `arena`; NULL on out of memory.
+ */
+int32_t *brim_graph_producers(const struct brim_graph *g, struct brim_arena *arena);
+
 /* ---- building and rewriting (all copy their arguments into the arena) ---- */
+/* An empty graph of opset 21. */
 BRIM_NODISCARD brim_status brim_graph_create(brim_ctx *ctx, struct brim_graph **g);
 BRIM_NODISCARD brim_status brim_graph_clone(const struct brim_graph *g, struct brim_graph **copy);
 /* A new value; `name` is made unique by a suffix when taken. Returns -1 on out of memory. */
 int32_t brim_graph_add_value(struct brim_graph *g, const char *name, const struct brim_type *type);
 int32_t brim_graph_add_constant(struct brim_graph *g, const char *name,
                                 const struct brim_type *type, const void *data);
-/* A node appended at the end (call brim_graph_sort afterwards); NULL on out of memory or an unknown
- * op. */
+/* Declare an existing value a graph input / output. */
+BRIM_NODISCARD brim_status brim_graph_add_input(struct brim_graph *g, int32_t value);
+BRIM_NODISCARD brim_status brim_graph_add_output(struct brim_graph *g, int32_t value);
+/* Import `version` of `domain`, replacing what was imported of it. */
+BRIM_NODISCARD brim_status brim_graph_set_opset(struct brim_graph *g, const char *domain,
+                                                int64_t version);
+/* A node of the ONNX domain appended at the end (call brim_graph_sort afterwards); NULL on out of
+ * memory or an unknown op. An empty name becomes "<op_type>_<number>", a taken one gets a suffix.
+ * The pointer is good until the next node is added. */
 struct brim_node *brim_graph_add_node(struct brim_graph *g, const char *name, const char *op_type,
                                       const int32_t *in, size_t n_in, const int32_t *out,
                                       size_t n_out);
+/* The same for an operator of any domain, already looked up. */
+struct brim_node *brim_graph_add_node_of(struct brim_graph *g, const char *name,
+                                         const struct brim_op *op, const int32_t *in, size_t n_in,
+                                         const int32_t *out, size_t n_out);
+/* Set an attribute (a deep copy; replaces one of the same name), or remove one. */
+BRIM_NODISCARD brim_status brim_node_set_attr(struct brim_graph *g, struct brim_node *n,
+                                              const struct brim_attr *attr);
+void brim_node_remove_attr(struct brim_node *n, const char *name);
 BRIM_NODISCARD brim_status brim_node_set_int(struct brim_graph *g, struct brim_node *n,
                                              const char *name, int64_t v);
 BRIM_NODISCARD brim_status brim_node_set_ints(struct brim_graph *g, struct brim_node *n,
