@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/parallel.h"
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
@@ -40,6 +41,7 @@ brim_status brim_ctx_create(const brim_ctx_params *params, brim_ctx **ctx)
         return BRIM_ERR_NOMEM;
     }
     memset(c, 0, sizeof *c);
+    brim_parallel_init();
     c->params = p;
     c->threads = p.threads;
     if (c->threads == 0) {

@@ -15,4 +15,14 @@ typedef brim_status brim_parallel_body(void *arg, size_t i, int worker);
 BRIM_NODISCARD brim_status brim_parallel_for(brim_ctx *ctx, size_t n, brim_parallel_body *body,
                                              void *arg);
 
+/* Pin OpenBLAS to one thread for the life of the process: its results depend on how it splits a
+ * product, and brim's own threads keep the cores busy. Called by brim_ctx_create(); any number of
+ * times, from any thread. */
+void brim_parallel_init(void);
+
+/* Between the two, OpenMP code of other libraries (oneDNN) called from this thread runs in this
+ * thread alone. Gives the setting to restore. */
+int brim_serial_begin(void);
+void brim_serial_end(int setting);
+
 #endif

@@ -16,6 +16,8 @@ struct brim_op_call {
     const struct brim_tensor *const *in; /* NULL for an omitted input */
     struct brim_tensor *out;             /* data allocated; an omitted output has data NULL */
     struct brim_arena *scratch;          /* freed after the call */
+    uint64_t
+        constant; /* bit i: in[i] holds the same bytes in every call with this state; 0 is safe */
     void **state; /* per node and workspace, NULL at first: cached primitives, packed weights */
 };
 
