@@ -1,6 +1,8 @@
 /* infer.c - what shape rules share. SPDX-License-Identifier: Apache-2.0 */
 #include "graph/infer.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 bool brim_infer_has(const struct brim_infer *c, size_t i)
@@ -18,6 +20,18 @@ brim_status brim_infer_check(const struct brim_infer *c, size_t i, unsigned set)
                                brim_dtype_name(c->in[i].dtype));
     }
     return BRIM_OK;
+}
+
+brim_status brim_infer_unsupported(const struct brim_infer *c, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return brim_fail(c->ctx, BRIM_ERR_UNSUPPORTED, "node '%s' (%s): %s is not supported",
+                     c->node->name, c->node->op_type, text);
 }
 
 brim_status brim_infer_same(const struct brim_infer *c, size_t i, size_t j)

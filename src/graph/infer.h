@@ -28,6 +28,11 @@ bool brim_infer_has(const struct brim_infer *c, size_t i);
 /* Fail unless the dtype of input i is in `set`; unknown and omitted pass. */
 BRIM_NODISCARD brim_status brim_infer_check(const struct brim_infer *c, size_t i, unsigned set);
 
+/* As brim_infer_fail, for what is well-formed but outside what brim does: "... is not supported".
+ */
+brim_status brim_infer_unsupported(const struct brim_infer *c, const char *fmt, ...)
+    BRIM_PRINTF(2, 3);
+
 /* Fail unless inputs i and j have the same dtype (where both are known). */
 BRIM_NODISCARD brim_status brim_infer_same(const struct brim_infer *c, size_t i, size_t j);
 

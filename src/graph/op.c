@@ -12,6 +12,7 @@ static const struct {
     const size_t *count;
 } families[] = {
     {brim_ops_math, &brim_ops_math_count},
+    {brim_ops_move, &brim_ops_move_count},
     {brim_ops_shape, &brim_ops_shape_count},
 };
 
