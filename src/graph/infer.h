@@ -62,4 +62,11 @@ BRIM_NODISCARD brim_status brim_infer_product(const struct brim_infer *c,
 brim_status brim_infer_unary(struct brim_infer *c);
 brim_status brim_infer_unary_float(struct brim_infer *c);
 
+/* The shape of the (batched) product of a and b, as numpy.matmul; left alone when a rank is not
+ * known. */
+BRIM_NODISCARD brim_status brim_infer_matmul_shape(const struct brim_infer *c,
+                                                   const struct brim_shape *a,
+                                                   const struct brim_shape *b,
+                                                   struct brim_shape *y);
+
 #endif

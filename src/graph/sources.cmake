@@ -3,3 +3,5 @@ target_sources(brim PRIVATE src/graph/attr.c src/graph/graph.c src/graph/infer_g
 # The operator table: one file per family.
 target_sources(brim PRIVATE src/graph/infer.c src/graph/op.c src/graph/op_math.c src/graph/op_move.c
                             src/graph/op_shape.c src/graph/resolve.c)
+target_sources(brim PRIVATE src/graph/op_nn.c src/graph/op_quant.c src/graph/scales.c
+                            src/graph/window.c)
