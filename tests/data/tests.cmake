@@ -1,0 +1,5 @@
+brim_test(data formats)
+brim_test(data hostile)
+brim_test(data options)
+brim_test(data real)
+brim_test(data synth)
