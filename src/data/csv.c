@@ -208,7 +208,7 @@ brim_status brim_csv_parse(struct brim_arena *arena, const char *text, size_t n,
 {
     struct table t = {.arena = arena, .name = x->name};
     const char *const end = text + n;
-    size_t columns, column;
+    size_t columns, column = 0;
 
     while (text < end && line_is_empty(text, line_end(text, end))) {
         text = line_end(text, end) == end ? end : line_end(text, end) + 1;

@@ -167,7 +167,7 @@ static size_t rank_of(const struct member *m, const char *const *list)
 
 static brim_status read_member(const struct zip *z, const struct member *m, struct brim_array *a)
 {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
 
     a->name = brim_arena_printf(z->arena, "%s: %.*s", z->name, (int)m->name_size, m->name);
     if (a->name == NULL) {
