@@ -45,11 +45,14 @@ typedef struct brim_datapath {
     brim_stage stage[BRIM_MAX_STAGES];
 } brim_datapath;
 
-/** What happened while one dot product was added up, against its exact value. */
+/**
+ * What happened while one dot product was added up. Every register is judged on exact terms, as if
+ * nothing below it had overflowed, in the order in which its mode adds them.
+ */
 typedef struct brim_events {
-    bool
-        transient; /**< some prefix left a register whose exact total fits; never with persistent */
-    bool persistent;   /**< the exact total of some register does not fit it */
+    bool transient;    /**< some intermediate value left a register whose total fits, or a spill
+                          register spilled; never with persistent */
+    bool persistent;   /**< the exact total of some register (other than spill) does not fit it */
     bool product;      /**< some single product does not fit the first register */
     uint8_t min_width; /**< narrowest first stage that holds every prefix in K order, 2..64 */
 } brim_events;
@@ -66,6 +69,11 @@ typedef struct brim_range {
  */
 BRIM_API BRIM_NODISCARD brim_status brim_datapath_parse(brim_ctx *ctx, const char *text,
                                                         brim_datapath *dp);
+
+/** Whether a datapath built by hand is well formed; what brim_datapath_parse() returns always is.
+ * @retval BRIM_ERR_ARG  brim_error(ctx) names the stage.
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_datapath_check(brim_ctx *ctx, const brim_datapath *dp);
 
 /** Print the canonical text form. parse(print(dp)) == dp. */
 BRIM_API void brim_datapath_print(const brim_datapath *dp, char text[BRIM_DATAPATH_TEXT]);

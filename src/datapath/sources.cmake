@@ -1,0 +1,1 @@
+target_sources(brim PRIVATE src/datapath/bounds.c src/datapath/dot.c src/datapath/text.c)
