@@ -1,1 +1,1 @@
-target_sources(brim PRIVATE src/api/inspect.c)
+target_sources(brim PRIVATE src/api/inspect.c src/api/run.c)

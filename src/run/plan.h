@@ -28,18 +28,25 @@ BRIM_NODISCARD brim_status brim_plan_create(brim_ctx *ctx, const struct brim_gra
                                             struct brim_plan **plan);
 void brim_plan_free(struct brim_plan *plan);
 
+/* The dot layers of the graph; owned by the plan. */
+const struct brim_dots *brim_plan_dots(const struct brim_plan *plan);
+/* Does the plan run dot layer i as an integer dot product? (Otherwise in float, or not at all.)
+ * *dp is then its datapath, or NULL for an exact sum. */
+bool brim_plan_dot_runs(const struct brim_plan *plan, size_t i, const brim_datapath **dp);
+
 BRIM_NODISCARD brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
                                                  struct brim_workspace **ws);
 void brim_workspace_free(struct brim_workspace *ws);
 
-/* Run once. inputs: one tensor per graph input, in order, borrowed for the call. Afterwards
- * brim_workspace_value() gives each wanted value until the next run. Thread-safe across workspaces.
- */
+/* Run once. inputs: one tensor per graph input, in order, borrowed for the call; one whose data is
+ * NULL is refused only when it is needed. Afterwards brim_workspace_value() gives each wanted value
+ * until the next run. Thread-safe across workspaces. */
 BRIM_NODISCARD brim_status brim_plan_run(const struct brim_plan *plan, struct brim_workspace *ws,
                                          const struct brim_tensor *inputs, size_t n_inputs);
 const struct brim_tensor *brim_workspace_value(const struct brim_workspace *ws, int32_t value);
 
-/* Counts by dot layer, in brim_dots order of the graph; NULL without params.count. */
+/* Counts by dot layer, summed over the runs of this workspace, in brim_dots order of the graph;
+ * NULL without params.count. */
 const struct brim_dot_counts *brim_workspace_counts(const struct brim_workspace *ws,
                                                     size_t *n_dots);
 
