@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "certify/certificate.h"
-#include "certify/layer.h"
+#include "certify/prove.h"
 
 #define METADATA_PREFIX "brim.layer."
 

@@ -1,1 +1,1 @@
-target_sources(brim PRIVATE src/certify/certify.c src/certify/json.c src/certify/layer.c)
+target_sources(brim PRIVATE src/certify/certify.c src/certify/certificate.c src/certify/prove.c)

@@ -1,9 +1,9 @@
-/* layer.h - the proof of one dot layer. SPDX-License-Identifier: Apache-2.0
+/* prove.h - the proof of one dot layer. SPDX-License-Identifier: Apache-2.0
  *
  * Sees integers only: codes, ranges, a datapath. How the codes were made is none of its business.
  */
-#ifndef BRIM_CERTIFY_LAYER_H
-#define BRIM_CERTIFY_LAYER_H
+#ifndef BRIM_CERTIFY_PROVE_H
+#define BRIM_CERTIFY_PROVE_H
 
 #include "brim/certify.h"
 #include "graph/dot.h"

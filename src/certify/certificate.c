@@ -1,4 +1,4 @@
-/* json.c - a certificate as JSON: one line a layer, keys in a fixed order, so that two
+/* certificate.c - a certificate as JSON: one line a layer, keys in a fixed order, so that two
  * certificates can be compared line by line. SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* layer.c - the proof of one dot layer. SPDX-License-Identifier: Apache-2.0
+/* prove.c - the proof of one dot layer. SPDX-License-Identifier: Apache-2.0
  *
  * Source      A2Q (arXiv 2308.13504) sec. 3, generalised from prefixes to subsets; docs/certify.md
  *             has the proof.
@@ -15,7 +15,7 @@
  * 15), although the l1 norm 16 is under the zero-centred bound 254/15 = 16.9 of A2Q+.
  *             tests/certify/test_certify.c: the_a2q_plus_trap_is_refuted
  */
-#include "certify/layer.h"
+#include "certify/prove.h"
 
 #include <string.h>
 
