@@ -1,4 +1,4 @@
-/* save.c - a graph becomes a standard ONNX file. SPDX-License-Identifier: Apache-2.0
+/* save_onnx.c - a graph becomes a standard ONNX file. SPDX-License-Identifier: Apache-2.0
  *
  * Deterministic: nodes in graph order, initializers in value order, nothing of the clock or the
  * machine.

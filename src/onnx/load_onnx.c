@@ -1,4 +1,4 @@
-/* load.c - an ONNX file becomes a checked graph. SPDX-License-Identifier: Apache-2.0
+/* load_onnx.c - an ONNX file becomes a checked graph. SPDX-License-Identifier: Apache-2.0
  *
  * Steps: unpack the bytes; opsets and metadata; initializers, then inputs (one that is also an
  * initializer is a constant); nodes with functions expanded; outputs; who produces what; order;
