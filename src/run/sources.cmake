@@ -1,1 +1,8 @@
-target_sources(brim PRIVATE src/run/dot_step.c src/run/exec.c src/run/fuse.c src/run/op.c src/run/plan.c src/run/ops/shape.c src/run/ops/table.c)
+target_sources(brim PRIVATE src/run/dot_step.c src/run/exec.c src/run/fuse.c src/run/op.c
+                            src/run/plan.c)
+# How operators are computed: one file per family.
+target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/copy.c
+                            src/run/ops/dropout.c src/run/ops/move.c src/run/ops/pad.c
+                            src/run/ops/pow.c src/run/ops/reduce.c src/run/ops/shape.c
+                            src/run/ops/table.c src/run/ops/unary.c src/run/ops/walk.c
+                            src/run/ops/widen.c)

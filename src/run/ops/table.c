@@ -8,7 +8,15 @@ static const struct {
     const struct brim_op_kernel *kernels;
     const size_t *count;
 } families[] = {
+    {brim_kernels_binary, &brim_kernels_binary_count},
+    {brim_kernels_cast, &brim_kernels_cast_count},
+    {brim_kernels_dropout, &brim_kernels_dropout_count},
+    {brim_kernels_move, &brim_kernels_move_count},
+    {brim_kernels_pad, &brim_kernels_pad_count},
+    {brim_kernels_pow, &brim_kernels_pow_count},
+    {brim_kernels_reduce, &brim_kernels_reduce_count},
     {brim_kernels_shape, &brim_kernels_shape_count},
+    {brim_kernels_unary, &brim_kernels_unary_count},
 };
 
 const struct brim_op_kernel *brim_op_kernel_find(const char *domain, const char *name)
