@@ -1,0 +1,3 @@
+brim_test(quantize solvers)
+brim_test(quantize budgets)
+brim_test(quantize exact)
