@@ -1,4 +1,4 @@
-/* dot.c - one dot product, added up exactly as a datapath does. docs/semantics.md is normative.
+/* simulate.c - one dot product, added up exactly as a datapath does. docs/semantics.md is normative.
  *
  * Sources     sorted rounds: PQS (arXiv 2504.09064); spill: MGS (arXiv 2504.09072); sign-greedy:
  * any order that keeps the running sum near zero while both signs are left. Input       k codes w

@@ -1,0 +1,203 @@
+/* dot_plan.c - which computation gives the datapath's integers fastest. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * Symbols     need[i]   least width of stage i that no partial sum, in any order, of any output of
+ *                       the layer can leave (brim_datapath_need, greatest over the outputs)
+ *             magnitude greatest sum over k of max |w*x|: bounds every partial sum and, because
+ *                       |wrap(v)|, |clip(v)| <= |v|, everything a register holds after an overflow
+ *                       below it too
+ * Argument    A stage with need <= width below which nothing overflows is EXACT whatever its mode.
+ *             Wrapping once at the end equals wrapping at every addition. q (until done) and g
+ * equal clip(total) when every term fits the register. A spill register loses nothing; what reaches
+ * the next stage differs only in how the total is cut, which an EXACT or WRAP stage cannot tell.
+ * Everything else is left to brim_datapath_dot(). Events compare exact terms, so need[i] <= width
+ * alone makes stage i SAFE. Cost        O(n k) for each stage.
+ */
+#include "kernels/dot_plan.h"
+
+#include "base/intops.h"
+
+struct facts {
+    unsigned need[BRIM_MAX_STAGES];
+    int64_t p_lo, p_hi;     /* products */
+    int64_t sum_lo, sum_hi; /* partial sums of whole dot products */
+    int64_t magnitude;
+};
+
+/* One output's weights. The magnitudes cannot overflow: the needs have been found already, so both
+ * ends of the range are below 2^63; a magnitude beyond int64 is held at its end. */
+static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *p, const int32_t *w)
+{
+    int64_t magnitude = 0;
+
+    for (size_t i = 0; i < p->k; i++) {
+        const int64_t a = w[i] * brim_min_i64(p->x_min, 0);
+        const int64_t b = w[i] * brim_max_i64(p->x_max, 0);
+        const int64_t lo = brim_min_i64(a, b), hi = brim_max_i64(a, b);
+
+        f->p_lo = brim_min_i64(f->p_lo, lo);
+        f->p_hi = brim_max_i64(f->p_hi, hi);
+        if (__builtin_add_overflow(magnitude, brim_max_i64(-lo, hi), &magnitude)) {
+            magnitude = INT64_MAX;
+        }
+    }
+    f->magnitude = brim_max_i64(f->magnitude, magnitude);
+}
+
+static brim_status find_facts(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
+                              const brim_datapath *dp, struct facts *f)
+{
+    *f = (struct facts){.need = {2, 2, 2, 2}};
+    for (size_t c = 0; c < p->n; c++) {
+        const int32_t *w = p->w + c * p->k;
+        unsigned need[BRIM_MAX_STAGES];
+        brim_range r;
+
+        BRIM_TRY(brim_datapath_need(ctx, dp, w, p->k, p->x_min, p->x_max, need, &r));
+        for (size_t i = 0; i < dp->n_stages; i++) {
+            f->need[i] = need[i] > f->need[i] ? need[i] : f->need[i];
+        }
+        f->sum_lo = brim_min_i64(f->sum_lo, r.lo);
+        f->sum_hi = brim_max_i64(f->sum_hi, r.hi);
+        add_row_facts(f, p, w);
+    }
+    if (f->magnitude >= INT64_C(1) << 62) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "partial sums of %zu products exceed 62 bits", p->k);
+    }
+    return BRIM_OK;
+}
+
+/* Whether every term of stage i fits its register. */
+static bool terms_fit(const brim_datapath *dp, const struct facts *f, size_t i, bool exact_below)
+{
+    const unsigned width = dp->stage[i].width;
+
+    if (i == 0) {
+        return brim_width_of(f->p_lo, f->p_hi) <= width;
+    }
+    if (dp->stage[i - 1].mode == BRIM_MODE_SPILL && f->need[i - 1] > dp->stage[i - 1].width) {
+        return false;
+    }
+    return (exact_below && f->need[i - 1] <= width) || dp->stage[i - 1].width <= width;
+}
+
+/* The value kind of stage i; false when only the scalar reference will do. */
+static bool value_kind(const brim_datapath *dp, const struct facts *f, size_t i, bool exact_below,
+                       enum brim_lane_value *kind)
+{
+    const brim_stage *s = &dp->stage[i];
+
+    *kind = BRIM_LANE_EXACT;
+    if (exact_below && f->need[i] <= s->width) {
+        return true;
+    }
+    switch (s->mode) {
+    case BRIM_MODE_WRAP:
+        *kind = BRIM_LANE_WRAP;
+        return true;
+    case BRIM_MODE_SATURATE:
+        *kind = BRIM_LANE_SATURATE;
+        return true;
+    case BRIM_MODE_SORTED:
+    case BRIM_MODE_GREEDY:
+        *kind = BRIM_LANE_CLIP;
+        return s->rounds == 0 && terms_fit(dp, f, i, exact_below);
+    case BRIM_MODE_SPILL:
+        break; /* how the total is cut must not matter to the next stage */
+    }
+    const brim_mode next = dp->stage[i + 1].mode;
+    return next == BRIM_MODE_WRAP || (exact_below && f->need[i + 1] <= dp->stage[i + 1].width);
+}
+
+/* The event kind of stage i; false when only the scalar reference will do. */
+static bool event_kind(const brim_datapath *dp, const struct facts *f, size_t i,
+                       enum brim_lane_event *kind)
+{
+    const brim_stage *s = &dp->stage[i];
+    const bool cut = i > 0 && dp->stage[i - 1].mode == BRIM_MODE_SPILL &&
+                     f->need[i - 1] > dp->stage[i - 1].width;
+
+    *kind = BRIM_LANE_SAFE;
+    if (f->need[i] <= s->width) {
+        return true;
+    }
+    switch (s->mode) {
+    case BRIM_MODE_WRAP:
+    case BRIM_MODE_SATURATE:
+        *kind = BRIM_LANE_PREFIX;
+        break;
+    case BRIM_MODE_SORTED:
+    case BRIM_MODE_GREEDY:
+        *kind = BRIM_LANE_TOTAL;
+        return s->rounds == 0 && !cut &&
+               (i > 0 ? f->need[i - 1] <= s->width : terms_fit(dp, f, 0, true));
+    case BRIM_MODE_SPILL:
+        *kind = BRIM_LANE_SPILLS;
+        break;
+    }
+    return !cut;
+}
+
+/* Fill the lane plan; false when only the scalar reference will do. `bits` is the lane type's. */
+static bool plan_lanes(const brim_datapath *dp, const struct facts *f, unsigned bits,
+                       struct brim_lane_plan *plan)
+{
+    bool exact = true;
+
+    plan->n_stages = dp->n_stages;
+    for (size_t i = 0; i < dp->n_stages; i++) {
+        const brim_stage *s = &dp->stage[i];
+        struct brim_lane_stage *to = &plan->stage[i];
+        /* The magnitude is below 2^(bits-2): a register of bits-1 bits never overflows. */
+        const unsigned width = s->width < bits ? s->width : bits - 1;
+
+        if (!value_kind(dp, f, i, exact, &to->value) ||
+            (plan->count && !event_kind(dp, f, i, &to->event))) {
+            return false;
+        }
+        exact = exact && to->value == BRIM_LANE_EXACT;
+        to->lo = brim_register_min(width);
+        to->hi = brim_register_max(width);
+        to->tile = s->tile == 0 || s->tile > plan->k ? plan->k : (size_t)s->tile;
+    }
+    plan->products = plan->count && brim_width_of(f->p_lo, f->p_hi) > dp->stage[0].width;
+    return true;
+}
+
+/* Totals by floating-point matrix product, when nothing but the last register's kind matters. */
+static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_plan *plan)
+{
+    struct brim_lane_plan *lanes = &plan->lanes;
+    const struct brim_lane_stage last = lanes->stage[lanes->n_stages - 1];
+    const int64_t reach = brim_max_i64(-f->sum_lo, f->sum_hi);
+
+    for (size_t i = 0; i + 1 < lanes->n_stages; i++) {
+        if (lanes->stage[i].value != BRIM_LANE_EXACT) {
+            return false;
+        }
+    }
+    if (lanes->count || last.value == BRIM_LANE_SATURATE || outputs < 8 || lanes->k == 0 ||
+        lanes->k > INT32_MAX || outputs > INT32_MAX || reach > INT64_C(1) << 53) {
+        return false;
+    }
+    plan->path = reach <= INT64_C(1) << 24 ? BRIM_DOT_GEMM_F32 : BRIM_DOT_GEMM_F64;
+    lanes->n_stages = 1;
+    lanes->stage[0] = last;
+    return true;
+}
+
+brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
+                               const brim_datapath *dp, struct brim_dot_plan *plan)
+{
+    struct facts f;
+
+    BRIM_TRY(find_facts(ctx, p, dp, &f));
+    *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
+    const bool narrow = f.magnitude < INT64_C(1) << 30;
+    if (!plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes)) {
+        plan->path = BRIM_DOT_SCALAR;
+    } else if (!plan_gemm(&f, p->n / p->groups, plan)) {
+        plan->path = narrow ? BRIM_DOT_LANES32 : BRIM_DOT_LANES64;
+    }
+    return BRIM_OK;
+}

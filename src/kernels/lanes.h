@@ -1,0 +1,72 @@
+/* lanes.h - many dot products side by side on a datapath whose modes need no reordering.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One call computes BRIM_LANES dot products that share one operand: lane l sums
+ * panel[j*BRIM_LANES + l] * shared[j] over j in K order. Either operand may be the weights.
+ */
+#ifndef BRIM_KERNELS_LANES_H
+#define BRIM_KERNELS_LANES_H
+
+#include "kernels/dot.h"
+
+#define BRIM_LANES 32
+
+/* Which value a register hands on. */
+enum brim_lane_value {
+    BRIM_LANE_EXACT,    /* proven to stay in range, or to lose nothing */
+    BRIM_LANE_SATURATE, /* clamped after every addition */
+    BRIM_LANE_WRAP,     /* exact, then reduced once: the same modulo 2^width */
+    BRIM_LANE_CLIP      /* exact, then clamped once: what q and g amount to when terms fit */
+};
+
+/* What can happen to a register, against its exact terms. */
+enum brim_lane_event {
+    BRIM_LANE_SAFE,   /* nothing */
+    BRIM_LANE_PREFIX, /* total outside: persistent; else a prefix in K order outside: transient */
+    BRIM_LANE_TOTAL,  /* total outside: persistent */
+    BRIM_LANE_SPILLS  /* a prefix outside: transient */
+};
+
+struct brim_lane_stage {
+    enum brim_lane_value value;
+    enum brim_lane_event event;
+    int64_t lo, hi; /* the register's rails, within the lane type */
+    size_t tile;    /* 1..max(k, 1) */
+};
+
+struct brim_lane_plan {
+    size_t n_stages, k;
+    struct brim_lane_stage stage[BRIM_MAX_STAGES];
+    bool count;
+    bool products; /* counting, and some product may leave the first register */
+};
+
+struct brim_lane_tally {
+    uint64_t transient, persistent, product; /* lanes */
+    int64_t lo, hi;                          /* extremes of the first stage's prefixes */
+};
+
+/* y[l] for every lane; *tally is added to when the plan counts. The 32-bit lanes ask that the sum
+ * of magnitudes of every dot product's largest products stays below 2^30, so that no operand of an
+ * addition reaches 2^30 and rails are within (-2^31, 2^31); the 64-bit ones below 2^62. */
+void brim_lanes32_run(const struct brim_lane_plan *plan, const int32_t *panel,
+                      const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
+void brim_lanes64_run(const struct brim_lane_plan *plan, const int32_t *panel,
+                      const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
+
+/* Compile for several instruction sets and choose at load time. Integers only, so every variant
+ * gives the same result. Not under ThreadSanitizer, whose runtime starts after the choice. */
+#if defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#        define BRIM_TSAN 1
+#    endif
+#elif defined(__SANITIZE_THREAD__)
+#    define BRIM_TSAN 1
+#endif
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(BRIM_TSAN)
+#    define BRIM_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#    define BRIM_CLONES
+#endif
+
+#endif

@@ -1,0 +1,357 @@
+/* test_dot_kernel.c - every path equals brim_datapath_dot(), values and counts.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include "base/intops.h"
+#include "base/rng.h"
+#include "kernels/dot_plan.h"
+
+struct layer {
+    size_t n, k, groups, m;
+    int64_t w_max, x_min, x_max;
+    bool corners; /* inputs only at the ends of their range */
+    const char *datapath;
+};
+
+struct problem {
+    brim_datapath dp;
+    int32_t *w, *x; /* [n][k], [m][groups][k] with a stride of one more */
+    int64_t *y;     /* [m][n] */
+    struct brim_dot_counts counts;
+};
+
+static void make_problem(brim_ctx *ctx, struct brim_rng *rng, const struct layer *l,
+                         struct problem *p)
+{
+    ASSERT_OK(ctx, brim_datapath_parse(ctx, l->datapath, &p->dp));
+    p->w = brim_alloc(ctx, l->n * l->k + 1, sizeof *p->w);
+    p->x = brim_alloc(ctx, l->m * l->groups * (l->k + 1) + 1, sizeof *p->x);
+    p->y = brim_alloc(ctx, l->m * l->n + 1, sizeof *p->y);
+    for (size_t i = 0; i < l->n * l->k; i++) {
+        p->w[i] = (int32_t)brim_rng_range(rng, -l->w_max, l->w_max - (l->w_max == 32768));
+    }
+    for (size_t i = 0; i < l->m * l->groups * (l->k + 1); i++) {
+        p->x[i] = (int32_t)(!l->corners              ? brim_rng_range(rng, l->x_min, l->x_max)
+                            : brim_rng_below(rng, 2) ? l->x_min
+                                                     : l->x_max);
+    }
+}
+
+static void free_problem(brim_ctx *ctx, struct problem *p)
+{
+    brim_free(ctx, p->w);
+    brim_free(ctx, p->x);
+    brim_free(ctx, p->y);
+}
+
+static void run_kernel(brim_ctx *ctx, const struct layer *l, struct problem *p, bool count)
+{
+    const struct brim_dot_kernel_params params = {.w = p->w,
+                                                  .n = l->n,
+                                                  .k = l->k,
+                                                  .groups = l->groups,
+                                                  .x_min = l->x_min,
+                                                  .x_max = l->x_max,
+                                                  .datapath = &p->dp,
+                                                  .count = count};
+    struct brim_dot_kernel *kernel;
+
+    ASSERT_OK(ctx, brim_dot_kernel_create(ctx, &params, &kernel));
+    void *scratch = brim_alloc(ctx, brim_dot_kernel_scratch(kernel) + 1, 1);
+    for (size_t g = 0; g < l->groups; g++) {
+        const struct brim_dot_rows rows = {.group = g,
+                                           .m = l->m,
+                                           .x = p->x + g * (l->k + 1),
+                                           .x_stride = l->groups * (l->k + 1),
+                                           .y = p->y + g * (l->n / l->groups),
+                                           .y_stride = l->n,
+                                           .counts = &p->counts,
+                                           .scratch = scratch};
+        brim_dot_kernel_run(kernel, &rows);
+    }
+    brim_free(ctx, scratch);
+    brim_dot_kernel_free(ctx, kernel);
+}
+
+/* One output at a time by the reference; checks y and sums the events. */
+static void check_values(brim_ctx *ctx, const struct layer *l, const struct problem *p,
+                         struct brim_dot_counts *want)
+{
+    int64_t *scratch = brim_alloc(ctx, 2 * l->k + 1, sizeof *scratch);
+
+    for (size_t i = 0; i < l->m; i++) {
+        for (size_t c = 0; c < l->n; c++) {
+            const size_t g = c / (l->n / l->groups);
+            const int32_t *x = p->x + (i * l->groups + g) * (l->k + 1);
+            brim_events ev;
+            const int64_t y = brim_datapath_dot(&p->dp, p->w + c * l->k, x, l->k, scratch, &ev);
+            const struct brim_dot_counts one = {1, ev.transient, ev.persistent, ev.product,
+                                                ev.min_width};
+
+            if (p->y[i * l->n + c] != y) {
+                fail_msg("%s n=%zu k=%zu m=%zu: row %zu output %zu is %lld, expected %lld",
+                         l->datapath, l->n, l->k, l->m, i, c, (long long)p->y[i * l->n + c],
+                         (long long)y);
+            }
+            brim_dot_counts_add(want, &one);
+        }
+    }
+    brim_free(ctx, scratch);
+}
+
+static void check_layer(brim_ctx *ctx, struct brim_rng *rng, const struct layer *l)
+{
+    struct problem p = {0};
+    struct brim_dot_counts want = {0};
+
+    make_problem(ctx, rng, l, &p);
+    run_kernel(ctx, l, &p, false);
+    assert_int_equal(p.counts.outputs, 0);
+    check_values(ctx, l, &p, &want);
+    memset(p.y, 0x55, l->m * l->n * sizeof *p.y);
+    run_kernel(ctx, l, &p, true);
+    want = (struct brim_dot_counts){0};
+    check_values(ctx, l, &p, &want);
+    if (want.outputs != p.counts.outputs || want.transient != p.counts.transient ||
+        want.persistent != p.counts.persistent || want.product != p.counts.product ||
+        want.min_width != p.counts.min_width) {
+        fail_msg("%s n=%zu k=%zu m=%zu: counts %d %d %d %d %d, expected %d %d %d %d %d",
+                 l->datapath, l->n, l->k, l->m, (int)p.counts.outputs, (int)p.counts.transient,
+                 (int)p.counts.persistent, (int)p.counts.product, p.counts.min_width,
+                 (int)want.outputs, (int)want.transient, (int)want.persistent, (int)want.product,
+                 want.min_width);
+    }
+    free_problem(ctx, &p);
+}
+
+/* A datapath as text, as wide as the layer's sums make interesting. */
+static void random_datapath(struct brim_rng *rng, char text[BRIM_DATAPATH_TEXT])
+{
+    static const char *const mode[] = {"", "s", "q", "g", "q1", "p"};
+    const size_t stages = 1 + (size_t)brim_rng_below(rng, 4);
+    const int64_t middle = brim_rng_range(rng, 4, 34);
+    uint64_t tile = 1;
+    int at = 0;
+
+    for (size_t i = 0; i < stages; i++) {
+        const bool last = i + 1 == stages;
+        const int64_t width = brim_clip_i64(middle + brim_rng_range(rng, -3, 3), 2, 64);
+
+        at += snprintf(text + at, BRIM_DATAPATH_TEXT - (size_t)at, "%s%d", i > 0 ? "," : "",
+                       (int)width);
+        if (!last) {
+            tile *= 1 + brim_rng_below(rng, 5);
+            at += snprintf(text + at, BRIM_DATAPATH_TEXT - (size_t)at, "/%u", (unsigned)tile);
+        }
+        at += snprintf(text + at, BRIM_DATAPATH_TEXT - (size_t)at, "%s",
+                       mode[brim_rng_below(rng, last ? 5 : 6)]);
+    }
+}
+
+static void equals_the_reference_anywhere(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 31, 0);
+    for (int round = 0; round < 1000; round++) {
+        char text[BRIM_DATAPATH_TEXT];
+        const int64_t x_top = INT64_C(1) << brim_rng_below(&rng, 17);
+        struct layer l = {.groups = 1 + (size_t)brim_rng_below(&rng, 3),
+                          .k = (size_t)brim_rng_below(&rng, 60),
+                          .m = (size_t)brim_rng_below(&rng, 40),
+                          .w_max = INT64_C(1) << brim_rng_below(&rng, 16),
+                          .x_min = round % 2 == 0 ? 0 : -x_top,
+                          .x_max = x_top - 1,
+                          .corners = brim_rng_below(&rng, 4) == 0,
+                          .datapath = text};
+
+        l.n = l.groups * (1 + (size_t)brim_rng_below(&rng, 40));
+        random_datapath(&rng, text);
+        check_layer(ctx, &rng, &l);
+    }
+    brim_ctx_free(ctx);
+}
+
+/* Layers as they occur, and the named targets' datapaths. */
+static void equals_the_reference_on_real_shapes(void **state)
+{
+    static const char *const text[] = {
+        "16s",       "16",       "16q",        "16g",       "16/2s,32",
+        "16/2s,16s", "16/64,32", "14/64s,18s", "12/64p,32", "12/16,16/64,24",
+        "20",        "64"};
+    static const struct layer shape[] = {
+        {.n = 16, .k = 27, .groups = 1, .m = 70, .w_max = 127, .x_max = 255},
+        {.n = 64, .k = 576, .groups = 1, .m = 9, .w_max = 7, .x_max = 255},
+        {.n = 64, .k = 9, .groups = 64, .m = 125, .w_max = 127, .x_min = -128, .x_max = 127},
+        {.n = 10, .k = 64, .groups = 1, .m = 1, .w_max = 127, .x_max = 255},
+        {.n = 128, .k = 640, .groups = 1, .m = 2, .w_max = 127, .x_min = -128, .x_max = 127},
+        {.n = 12, .k = 33, .groups = 2, .m = 33, .w_max = 127, .x_max = 65535},
+    };
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 32, 0);
+    for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
+        for (size_t t = 0; t < sizeof text / sizeof *text; t++) {
+            struct layer l = shape[s];
+
+            l.datapath = text[t];
+            check_layer(ctx, &rng, &l);
+        }
+    }
+    brim_ctx_free(ctx);
+}
+
+static void equals_the_reference_at_the_extremes(void **state)
+{
+    static const char *const text[] = {"32s", "33s",      "31",        "64g", "40/7s,44s",
+                                       "2s",  "32/3,36s", "33/5p,41s", "2q",  "33q"};
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 33, 0);
+    for (size_t t = 0; t < sizeof text / sizeof *text; t++) {
+        const struct layer l = {.n = 40,
+                                .k = 70,
+                                .groups = 1,
+                                .m = 5,
+                                .w_max = 32768,
+                                .x_min = -65536,
+                                .x_max = 65535,
+                                .corners = true,
+                                .datapath = text[t]};
+        const struct layer few = {.n = 3,
+                                  .k = 70,
+                                  .groups = 3,
+                                  .m = 66,
+                                  .w_max = 32768,
+                                  .x_min = -65536,
+                                  .x_max = 65535,
+                                  .corners = true,
+                                  .datapath = text[t]};
+
+        check_layer(ctx, &rng, &l);
+        check_layer(ctx, &rng, &few);
+    }
+    brim_ctx_free(ctx);
+}
+
+/* The plan for one output of weights 1..k: the faster paths must really be taken. */
+static enum brim_dot_path path_of(brim_ctx *ctx, const char *text, int32_t weight, int64_t x_max,
+                                  bool count)
+{
+    int32_t w[8 * 64];
+    brim_datapath dp;
+    struct brim_dot_plan plan;
+
+    for (size_t i = 0; i < 8 * 64; i++) {
+        w[i] = i % 2 == 0 ? weight : -weight;
+    }
+    const struct brim_dot_kernel_params p = {
+        .w = w, .n = 8, .k = 64, .groups = 1, .x_max = x_max, .count = count};
+    ASSERT_OK(ctx, brim_datapath_parse(ctx, text, &dp));
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    return plan.path;
+}
+
+static void chooses_the_fast_path(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+
+    (void)state;
+    /* 32 weights of 16 a sign and 8-bit inputs: 130560, 18 bits */
+    assert_int_equal(path_of(ctx, "18s", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "17", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "17g", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "17q", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "15/16,18", 16, 255, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "14/64p,18", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "14/16p,16s", 16, 255, false), BRIM_DOT_SCALAR);
+    assert_int_equal(path_of(ctx, "17s", 16, 255, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "17q1", 16, 255, false), BRIM_DOT_SCALAR);
+    assert_int_equal(path_of(ctx, "18s", 16, 255, true), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "17g", 16, 255, true), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "12g", 16, 255, true), BRIM_DOT_SCALAR); /* 4080 does not fit */
+    /* 32 weights of 127 and 16-bit inputs: 2^28 a sign; of 32767: beyond 2^30 */
+    assert_int_equal(path_of(ctx, "64", 127, 65535, false), BRIM_DOT_GEMM_F64);
+    assert_int_equal(path_of(ctx, "24s", 127, 65535, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "24s", 32767, 65535, false), BRIM_DOT_LANES64);
+    brim_ctx_free(ctx);
+}
+
+/* sgemm is exact up to 2^24 in magnitude and not one further. */
+static void float_is_left_in_time(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    int32_t w[8 * 3];
+    const brim_datapath dp = {1, {{.width = 64}}};
+    struct brim_dot_plan plan;
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        w[3 * i] = 256; /* 256 * 65535 + 256 * 1 = 2^24 */
+        w[3 * i + 1] = 0;
+        w[3 * i + 2] = 0;
+    }
+    struct brim_dot_kernel_params p = {.w = w, .n = 8, .k = 3, .groups = 1, .x_max = 65535};
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    assert_int_equal(plan.path, BRIM_DOT_GEMM_F32);
+    w[1] = 1;
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    assert_int_equal(plan.path, BRIM_DOT_GEMM_F64);
+    p.x_min = -65536;
+    p.x_max = 0;
+    w[1] = 0;
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    assert_int_equal(plan.path, BRIM_DOT_GEMM_F32); /* -2^24 itself is exact */
+    brim_ctx_free(ctx);
+}
+
+static void refuses_what_is_out_of_range(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    int32_t w[6] = {1, 2, 3, 4, 5, 32768};
+    const brim_datapath broken = {1, {{.width = 1}}};
+    struct brim_dot_kernel *kernel = NULL;
+    struct brim_dot_kernel_params p = {.w = w, .n = 3, .k = 2, .groups = 2, .x_max = 255};
+
+    (void)state;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "3 outputs in 2 groups",
+                 brim_dot_kernel_create(ctx, &p, &kernel));
+    p.groups = 0;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "in 0 groups", brim_dot_kernel_create(ctx, &p, &kernel));
+    p.groups = 1;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "weight code 32768", brim_dot_kernel_create(ctx, &p, &kernel));
+    w[5] = -32768;
+    p.x_max = 65536;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "input codes 0..65536",
+                 brim_dot_kernel_create(ctx, &p, &kernel));
+    p.x_max = -1;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "input codes 0..-1", brim_dot_kernel_create(ctx, &p, &kernel));
+    p.x_max = 255;
+    p.datapath = &broken;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "width 1", brim_dot_kernel_create(ctx, &p, &kernel));
+    p.datapath = NULL;
+    p.n = SIZE_MAX / 2;
+    p.k = 3;
+    ASSERT_FAILS(ctx, BRIM_ERR_NOMEM, "too large", brim_dot_kernel_create(ctx, &p, &kernel));
+    assert_null(kernel);
+    brim_ctx_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_the_reference_anywhere),
+        cmocka_unit_test(equals_the_reference_on_real_shapes),
+        cmocka_unit_test(equals_the_reference_at_the_extremes),
+        cmocka_unit_test(chooses_the_fast_path),
+        cmocka_unit_test(float_is_left_in_time),
+        cmocka_unit_test(refuses_what_is_out_of_range),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
