@@ -1,0 +1,333 @@
+/* products.c - see products.h. SPDX-License-Identifier: Apache-2.0 */
+#include "check/products.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <sha2.h>
+
+/* A weight tensor as it lies in the file: output o, kernel row r, column s, input channel i is
+ * element o*stride_o + r*stride_r + s*stride_s + i*stride_i. */
+struct layout {
+    size_t n, rows, columns, channels;
+    size_t stride_o, stride_r, stride_s, stride_i;
+};
+
+static bool conv_layout(struct check *c, const struct tensor *t, struct layout *l)
+{
+    if (t->rank != 3 && t->rank != 4) {
+        return check_broken(c, "weight has rank %zu, expected 3 or 4", t->rank);
+    }
+    const bool two = t->rank == 4;
+    *l = (struct layout){.n = (size_t)t->dim[0],
+                         .channels = (size_t)t->dim[1],
+                         .rows = two ? (size_t)t->dim[2] : 1,
+                         .columns = (size_t)t->dim[two ? 3 : 2]};
+    l->stride_s = 1;
+    l->stride_r = l->columns;
+    l->stride_i = l->rows * l->columns;
+    l->stride_o = l->channels * l->stride_i;
+    return true;
+}
+
+static bool matrix_layout(struct check *c, const struct tensor *t, bool transposed,
+                          struct layout *l)
+{
+    if (t->rank != 2) {
+        return check_broken(c, "weight has rank %zu, expected 2", t->rank);
+    }
+    *l = (struct layout){.n = (size_t)t->dim[transposed ? 0 : 1],
+                         .channels = (size_t)t->dim[transposed ? 1 : 0],
+                         .rows = 1,
+                         .columns = 1};
+    l->stride_o = transposed ? l->channels : 1;
+    l->stride_i = transposed ? 1 : l->n;
+    return true;
+}
+
+/* The zero point of element `e` of the weights: one for all, one per index of an axis, or blocked
+ * along an axis (a tensor of the weights' rank). */
+struct zeros {
+    const int32_t *v;
+    size_t rank, block, axis;
+    const struct tensor *w, *z;
+};
+
+static size_t zero_index(const struct zeros *z, size_t e)
+{
+    size_t index[MAX_RANK] = {0}, flat = 0;
+
+    if (z->z->count == 1) {
+        return 0;
+    }
+    for (size_t d = z->w->rank; d-- > 0;) {
+        index[d] = e % (size_t)z->w->dim[d];
+        e /= (size_t)z->w->dim[d];
+    }
+    if (z->z->rank == 1) {
+        return index[z->axis];
+    }
+    index[z->axis] /= z->block;
+    for (size_t d = 0; d < z->w->rank; d++) {
+        flat = flat * (size_t)z->z->dim[d] + index[d];
+    }
+    return flat;
+}
+
+/* Does every element of the weights have a zero point? */
+static bool check_zeros(struct check *c, const struct operand *o, int64_t default_axis,
+                        struct zeros *z)
+{
+    int64_t axis = o->dq != NULL ? node_int(o->dq, "axis", 1) : default_axis;
+    const int64_t block = o->dq != NULL ? node_int(o->dq, "block_size", 0) : 0;
+    const size_t rank = z->w->rank;
+
+    axis += axis < 0 ? (int64_t)rank : 0;
+    if (z->z->count == 1) {
+        return true;
+    }
+    if (axis < 0 || axis >= (int64_t)rank) {
+        return check_broken(c, "axis %lld of the weights' zero point is not one of theirs",
+                            (long long)axis);
+    }
+    z->axis = (size_t)axis;
+    if (z->z->rank == 1 && block == 0 && z->z->dim[0] == z->w->dim[z->axis]) {
+        return true;
+    }
+    bool fits = z->z->rank == rank && block > 0;
+    for (size_t d = 0; d < rank && fits; d++) {
+        const int64_t dim = z->w->dim[d];
+        fits = z->z->dim[d] == (d != z->axis ? dim : dim / block + (dim % block != 0));
+    }
+    z->block = fits ? (size_t)block : 1;
+    return fits || check_broken(c, "the weights' zero point does not fit their shape");
+}
+
+static bool read_weights(struct check *c, const struct operand *o, const struct tensor *t,
+                         const struct layout *l, struct layer *out)
+{
+    struct zeros z = {.w = t, .z = o->zero};
+    const int32_t *file = tensor_ints(c, t);
+    /* of QLinear operators: per output channel */
+    const int64_t axis = node_is(out->node, "QLinearConv") || node_is(out->node, "ConvInteger")
+                             ? 0
+                             : (int64_t)t->rank - 1;
+
+    if (file == NULL) {
+        return false;
+    }
+    if (t->type == TYPE_INT32) {
+        return check_broken(c, "weights are 32-bit, expected at most 16 bits");
+    }
+    if (o->zero != NULL &&
+        (!check_zeros(c, o, axis, &z) || (z.v = tensor_ints(c, o->zero)) == NULL)) {
+        return false;
+    }
+    out->n = l->n;
+    out->k = l->rows * l->columns * l->channels;
+    int32_t *w = check_alloc(c, t->count, sizeof *w);
+    if (w == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        const size_t ch = i % l->channels, s = i / l->channels % l->columns;
+        const size_t r = i / l->channels / l->columns % l->rows, n = i / out->k;
+        const size_t e = n * l->stride_o + r * l->stride_r + s * l->stride_s + ch * l->stride_i;
+        w[i] = file[e] - (z.v != NULL ? z.v[zero_index(&z, e)] : 0);
+        if (w[i] < INT16_MIN || w[i] > INT16_MAX) {
+            return check_broken(c, "a weight less its zero point exceeds 16 bits");
+        }
+    }
+    out->w = w;
+    return true;
+}
+
+/* Is the bias counted in the sum's own units, x_scale * w_scale? */
+static bool same_units(struct check *c, const struct model *m, const struct node *bias,
+                       const struct operand *x, const struct operand *w, size_t n)
+{
+    const struct tensor *t[3] = {model_constant(m, node_input(bias, 1)),
+                                 model_constant(m, node_input(x->dq, 1)),
+                                 model_constant(m, node_input(w->dq, 1))};
+    const float *v[3];
+
+    for (int i = 0; i < 3; i++) {
+        if (t[i] == NULL || t[i]->type != TYPE_FLOAT || (t[i]->count != 1 && t[i]->count != n) ||
+            (v[i] = tensor_floats(c, t[i])) == NULL) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double want =
+            (double)v[1][t[1]->count == 1 ? 0 : i] * (double)v[2][t[2]->count == 1 ? 0 : i];
+        const double have = (double)v[0][t[0]->count == 1 ? 0 : i];
+        if (!(fabs(have - want) <= 1e-5 * fabs(want))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* An integer bias is part of the 32-bit sum; a float bias comes after it. */
+static bool read_bias(struct check *c, const struct tensor *t, struct layer *out)
+{
+    if (t == NULL || t->type != TYPE_INT32) {
+        return true;
+    }
+    if (t->count != out->n) {
+        return check_broken(c, "bias has %zu elements, expected %zu", t->count, out->n);
+    }
+    out->bias = tensor_ints(c, t);
+    return out->bias != NULL;
+}
+
+static bool read_dequantized_bias(struct check *c, const struct model *m, const struct operand *x,
+                                  const struct operand *w, struct layer *out)
+{
+    struct operand b;
+
+    if (!operand_dequantized(m, node_input(out->node, 2), &b) ||
+        !same_units(c, m, b.dq, x, w, out->n)) {
+        return c->reason[0] == '\0';
+    }
+    return read_bias(c, model_constant(m, b.codes), out);
+}
+
+/* SHA-256 of "brim-dot-1 n k groups x_min x_max x_zero\n" and the codes as little-endian int16. */
+static void hash_layer(struct layer *l)
+{
+    char line[160];
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA2_CTX sha;
+    const int n =
+        snprintf(line, sizeof line, "brim-dot-1 %zu %zu %zu %lld %lld %lld\n", l->n, l->k,
+                 l->groups, (long long)l->x_min, (long long)l->x_max, (long long)l->x_zero);
+
+    SHA256Init(&sha);
+    SHA256Update(&sha, (const uint8_t *)line, (size_t)n);
+    for (size_t i = 0; i < l->n * l->k; i++) {
+        const uint32_t code = (uint32_t)l->w[i];
+        const uint8_t bytes[2] = {(uint8_t)code, (uint8_t)(code >> 8)};
+        SHA256Update(&sha, bytes, 2);
+    }
+    SHA256Final(digest, &sha);
+    for (size_t i = 0; i < sizeof digest; i++) {
+        snprintf(l->hash + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+/* Where an operator keeps its operands. */
+struct shape_of_op {
+    const char *op;
+    bool conv;
+    int x, x_zero, w, w_zero, bias; /* inputs of the integer operators, -1 = none */
+};
+
+static const struct shape_of_op integer_ops[] = {
+    {"QLinearConv", true, 0, 2, 3, 5, 8},
+    {"QLinearMatMul", false, 0, 2, 3, 5, -1},
+    {"ConvInteger", true, 0, 2, 1, 3, -1},
+    {"MatMulInteger", false, 0, 2, 1, 3, -1},
+};
+
+/* Both operands of `n`, if it is an integer dot layer with constant weights. */
+static bool find_operands(const struct model *m, const struct node *n, struct operand *x,
+                          struct operand *w, const struct shape_of_op **integer)
+{
+    *integer = NULL;
+    for (size_t i = 0; i < sizeof integer_ops / sizeof *integer_ops; i++) {
+        const struct shape_of_op *s = &integer_ops[i];
+        if (node_is(n, s->op)) {
+            *integer = s;
+            *x = (struct operand){.codes = node_input(n, (size_t)s->x),
+                                  .zero = model_constant(m, node_input(n, (size_t)s->x_zero))};
+            *w = (struct operand){.codes = node_input(n, (size_t)s->w),
+                                  .zero = model_constant(m, node_input(n, (size_t)s->w_zero))};
+        }
+    }
+    if (*integer == NULL && (!operand_dequantized(m, node_input(n, 0), x) ||
+                             !operand_dequantized(m, node_input(n, 1), w))) {
+        return false;
+    }
+    return model_constant(m, w->codes) != NULL && model_constant(m, x->codes) == NULL;
+}
+
+static bool read_layer(struct check *c, const struct model *m, const struct operand *x,
+                       const struct operand *w, const struct shape_of_op *integer, struct layer *l)
+{
+    const struct node *n = l->node;
+    const struct tensor *t = model_constant(m, w->codes);
+    const bool conv = integer != NULL ? integer->conv : node_is(n, "Conv");
+    const bool transposed = node_is(n, "Gemm") && node_int(n, "transB", 0) != 0;
+    struct layout layout = {.n = 0};
+
+    if (node_is(n, "Gemm") && node_int(n, "transA", 0) != 0) {
+        return check_broken(c, "a transposed input is not supported");
+    }
+    if (t->count == 0 ||
+        !(conv ? conv_layout(c, t, &layout) : matrix_layout(c, t, transposed, &layout))) {
+        return check_broken(c, "weights are empty");
+    }
+    const int64_t groups = conv ? node_int(n, "group", 1) : 1;
+    if (groups < 1 || (uint64_t)groups > layout.n || layout.n % (size_t)groups != 0) {
+        return check_broken(c, "%lld groups do not divide %zu outputs", (long long)groups,
+                            layout.n);
+    }
+    l->groups = (size_t)groups;
+    if (!read_weights(c, w, t, &layout, l) || !operand_zero(c, x, &l->x_zero) ||
+        !operand_range(c, m, x, &l->x_min, &l->x_max)) {
+        return false;
+    }
+    if (l->x_zero < l->x_min || l->x_zero > l->x_max) {
+        return check_broken(c, "the zero point lies outside the input's codes");
+    }
+    const bool bias =
+        integer == NULL ? read_dequantized_bias(c, m, x, w, l)
+        : integer->bias < 0
+            ? true
+            : read_bias(c, model_constant(m, node_input(n, (size_t)integer->bias)), l);
+    if (bias) {
+        hash_layer(l);
+    }
+    return bias;
+}
+
+static bool is_product(const struct node *n)
+{
+    bool product = node_is(n, "Conv") || node_is(n, "Gemm") || node_is(n, "MatMul");
+
+    for (size_t i = 0; i < sizeof integer_ops / sizeof *integer_ops; i++) {
+        product = product || node_is(n, integer_ops[i].op);
+    }
+    return product;
+}
+
+bool layers_find(struct check *c, const struct model *m, struct layers *out)
+{
+    *out = (struct layers){.count = 0};
+    out->layer = check_alloc(c, m->n_nodes, sizeof *out->layer);
+    if (out->layer == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < m->n_nodes; i++) {
+        const struct node *n = &m->node[i];
+        const struct shape_of_op *integer;
+        struct operand x, w;
+        if (!is_product(n)) {
+            continue;
+        }
+        if (!find_operands(m, n, &x, &w, &integer)) {
+            out->n_float++;
+            continue;
+        }
+        struct layer *l = &out->layer[out->count++];
+        l->name = n->name;
+        l->node = n;
+        if (!read_layer(c, m, &x, &w, integer, l)) {
+            return check_at(c, "node '%s' (%s)", n->name, n->op);
+        }
+    }
+    return true;
+}
