@@ -6,3 +6,7 @@ target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/
                             src/run/ops/pow.c src/run/ops/reduce.c src/run/ops/shape.c
                             src/run/ops/table.c src/run/ops/unary.c src/run/ops/walk.c
                             src/run/ops/widen.c)
+target_sources(brim PRIVATE src/run/ops/conv.c src/run/ops/conv_dnnl.c src/run/ops/conv_loop.c
+                            src/run/ops/elem.c src/run/ops/integer.c src/run/ops/matmul.c
+                            src/run/ops/nn.c src/run/ops/norm.c src/run/ops/pool.c
+                            src/run/ops/quantize.c src/run/ops/softmax.c)
