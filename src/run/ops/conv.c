@@ -6,6 +6,7 @@
 #include "run/ops/conv_loop.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 struct conv_state {
     struct brim_conv conv; /* what `dnnl` was made for */
@@ -128,10 +129,11 @@ static bool run_dnnl(struct brim_op_call *c, struct conv_state *s)
 
 brim_status brim_run_conv(struct brim_op_call *c)
 {
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     struct brim_conv conv;
     struct conv_state *s;
 
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_conv_resolve(&view, &c->in[0]->type.shape, &c->in[1]->type.shape, NULL, &conv));
     if (brim_tensor_count(&c->out[0]) == 0) {
         return BRIM_OK;

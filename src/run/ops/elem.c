@@ -250,8 +250,3 @@ double brim_elem_get(const struct brim_tensor *t, size_t at)
     brim_elem_load(t, at, 1, &v);
     return v;
 }
-
-struct brim_infer brim_op_view(const struct brim_op_call *c)
-{
-    return (struct brim_infer){.ctx = c->ctx, .node = c->node, .opset = c->opset};
-}

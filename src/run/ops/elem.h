@@ -33,7 +33,4 @@ static inline size_t brim_tensor_count(const struct brim_tensor *t)
     return (size_t)brim_shape_count(&t->type.shape);
 }
 
-/* The shape rule's view of a call: what the readers of attributes want. */
-struct brim_infer brim_op_view(const struct brim_op_call *c);
-
 #endif

@@ -15,6 +15,7 @@
 #include "run/ops/elem.h"
 #include "run/ops/matmul.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 /* Where an operator keeps its operands; an input number of -1 means there is none. */
 struct layout {
@@ -84,10 +85,11 @@ struct int_conv {
 
 static brim_status conv_begin(struct brim_op_call *c, struct int_conv *v)
 {
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     const struct brim_tensor *x = input(c, v->at->x), *w = input(c, v->at->w);
     const struct brim_tensor *w_zero = input(c, v->at->w_zero);
 
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_conv_resolve(&view, &x->type.shape, &w->type.shape, NULL, &v->conv));
     v->channels = (size_t)w->type.shape.dim[0];
     v->in = brim_tensor_count(x) / (size_t)v->conv.samples;

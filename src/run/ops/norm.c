@@ -5,6 +5,7 @@
 #include "graph/infer.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 /* ---- BatchNormalization ---- */
 
@@ -202,13 +203,14 @@ static void normalize_row(const struct brim_op_call *c, const struct rows *r, si
 static brim_status normalize_rows(struct brim_op_call *c, bool center)
 {
     const struct brim_shape *x = &c->in[0]->type.shape;
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     struct rows r = {.rows = 1,
                      .n = 1,
                      .center = center,
                      .epsilon = (double)brim_node_float(c->node, "epsilon", 1e-5f)};
     int axis;
 
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_infer_axis(&view, brim_node_int(c->node, "axis", -1), x->rank, &axis));
     r.axis = axis;
     for (int i = 0; i < x->rank; i++) {

@@ -12,6 +12,7 @@
 #include "graph/window.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 struct pool {
     struct brim_window w; /* three axes */
@@ -39,10 +40,11 @@ static void span_axis(const struct brim_window *w, int i, int64_t o, struct span
 
 static brim_status pool_begin(struct brim_op_call *c, struct pool *p)
 {
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     const struct brim_shape *x = &c->in[0]->type.shape;
 
     *p = (struct pool){.planes = (size_t)x->dim[0] * (size_t)x->dim[1]};
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_window_pool(&view, x, &p->w));
     brim_window_widen(&p->w);
     p->in_plane = (size_t)(p->w.in[0] * p->w.in[1] * p->w.in[2]);

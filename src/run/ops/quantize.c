@@ -15,6 +15,7 @@
 #include "graph/scales.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 #define RUN 256 /* elements converted at a time */
 
@@ -77,9 +78,10 @@ static void run_row(struct brim_op_call *c, const struct quantizer *q, size_t o,
 
 static brim_status run(struct brim_op_call *c, struct quantizer *q, element_fn *f)
 {
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     bool known;
 
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(
         brim_scales_resolve(&view, &c->in[0]->type.shape, &c->in[1]->type.shape, &q->s, &known));
     q->scale = brim_elem_all(c, c->in[1]);

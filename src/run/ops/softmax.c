@@ -5,6 +5,7 @@
 #include "graph/infer.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/resolve.h"
 
 /* exp(v - max) / sum, in place. */
 static void softmax(double *v, size_t n)
@@ -44,11 +45,12 @@ static void run_line(struct brim_op_call *c, size_t at, size_t n, size_t inner, 
 brim_status brim_run_softmax(struct brim_op_call *c)
 {
     const struct brim_shape *x = &c->in[0]->type.shape;
-    const struct brim_infer view = brim_op_view(c);
+    struct brim_infer view;
     const bool flatten = c->opset < 13; /* all axes from `axis` on are one */
     size_t outer = 1, n = 1, inner = 1;
     int axis;
 
+    BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(
         brim_infer_axis(&view, brim_node_int(c->node, "axis", flatten ? 1 : -1), x->rank, &axis));
     for (int i = 0; i < x->rank; i++) {
