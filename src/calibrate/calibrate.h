@@ -15,13 +15,22 @@
 struct brim_activation {
     double min, max;
     bool integer;  /* every element was an integer in [0, 255]: 8-bit data as it is */
-    size_t n_bins; /* |x| histogram over [0, limit] */
+    size_t n_bins; /* of |x| over [0, limit), limit a power of two (0 when all are zero) */
     double limit;
-    uint64_t *bin;
+    uint64_t *bin; /* [2][n_bins]: of x >= 0, of x < 0 */
 };
 
-/* Choose scale and zero point for `bits` from what was seen. Unsigned with zero point 0 when
- * nothing negative was seen, else asymmetric (uint8) or symmetric (int8). */
+/* Watch `values` of the float graph over all of the data. A NaN or an infinity fails, naming value
+ * and sample. Release with brim_activations_free(), also after a failure when `out` was zeroed. */
+BRIM_NODISCARD brim_status brim_calibrate_activations(brim_ctx *ctx,
+                                                      const struct brim_graph *float_graph,
+                                                      const brim_data *data, const int32_t *values,
+                                                      size_t n_values, struct brim_activation *out);
+void brim_activations_free(brim_ctx *ctx, struct brim_activation *a, size_t n);
+
+/* Choose scale and zero point for `bits` (2..16) from what was seen. 8-bit data as it is keeps its
+ * codes when bits >= 8. Unsigned with zero point 0 when nothing negative was seen, else asymmetric
+ * (unsigned) or symmetric (signed, zero point 0). */
 BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a,
                                                unsigned bits, brim_range_method method,
                                                double percentile, bool symmetric,

@@ -1,0 +1,29 @@
+/* accumulate.h - sums of outer products, block by block. SPDX-License-Identifier: Apache-2.0 */
+#ifndef BRIM_CALIBRATE_ACCUMULATE_H
+#define BRIM_CALIBRATE_ACCUMULATE_H
+
+#include "base/ctx.h"
+
+/* One group's share of a block: rows of k columns, `stride` floats apart. */
+struct brim_block {
+    const float *q, *f; /* X~ and X */
+    size_t rows, stride, k;
+    double *h, *g;         /* [k][k]; of h only the lower triangle */
+    double *sum_q, *sum_f; /* [k], or NULL */
+};
+
+/* Panels of rows of h and g that can be added independently. */
+size_t brim_block_panels(size_t k);
+/* Floats of scratch for a panel. */
+size_t brim_block_scratch(size_t k);
+/* h += X~^T X~, g += X~^T X, sums += columns: the part of panel `p`. */
+void brim_block_add(const struct brim_block *b, size_t p, float *scratch);
+
+/* Rows that make a block: enough to hide adding k*k doubles behind rows*k*k multiplications, few
+ * enough that single precision keeps its digits. */
+size_t brim_block_rows(size_t columns);
+
+/* Copy the lower triangle of h to the upper. */
+void brim_block_mirror(double *h, size_t k);
+
+#endif

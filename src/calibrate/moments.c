@@ -1,0 +1,382 @@
+/* moments.c - second moments of dot layers over the data. SPDX-License-Identifier: Apache-2.0
+ *
+ * One pass serves all requests. Samples go through both graphs in batches whose size depends on the
+ * layers only; each run writes its rows at their place, so nothing depends on which worker made
+ * them:
+ *
+ *     request   rows waiting                       when a block is full
+ *     0         [sample 0 | sample 1 | ... ]       panels of h and g, one item each
+ *     1         [s0|s1|...]
+ *
+ * X~ is kept as code - zero, an integer, and scaled once at the end, which loses no digit.
+ * Memory: per request a block of rows twice, and 2*k*k doubles per group.
+ */
+#include <string.h>
+
+#include "base/intops.h"
+#include "base/parallel.h"
+#include "calibrate/accumulate.h"
+#include "calibrate/calibrate.h"
+#include "calibrate/feed.h"
+#include "calibrate/rows.h"
+
+#define MAX_BATCH   16u
+#define RUNS        8u /* that share a batch */
+#define BATCH_BYTES ((size_t)16 << 20)
+
+struct job {
+    const struct brim_moments_request *request;
+    struct brim_rows rows;
+    size_t block, filled; /* rows */
+    float *q, *f;         /* [block + batch * rows.per_sample][columns] */
+    struct brim_moments *out;
+    size_t first_item; /* of this flush */
+};
+
+struct pass {
+    brim_ctx *ctx;
+    struct brim_feed floats, prefix;
+    struct job *job;
+    size_t n, batch, per_run;
+    size_t first, count; /* samples of the batch in flight */
+    float **scratch;     /* [threads] */
+    size_t scratch_size;
+};
+
+static brim_status open_feeds(struct pass *p, const struct brim_graph *float_graph,
+                              const struct brim_graph *prefix, const brim_data *data)
+{
+    int32_t *value = brim_alloc(p->ctx, p->n, sizeof *value);
+    brim_status status = value != NULL ? BRIM_OK : BRIM_ERR_NOMEM;
+
+    if (status == BRIM_OK) {
+        status = brim_feed_open(&p->floats, p->ctx, float_graph, data, MAX_BATCH / RUNS);
+    }
+    if (status == BRIM_OK) {
+        status = brim_feed_open(&p->prefix, p->ctx, prefix, data, MAX_BATCH / RUNS);
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        if (status == BRIM_OK) {
+            value[i] = p->job[i].request->float_x;
+        }
+    }
+    if (status == BRIM_OK) {
+        status = brim_feed_watch(&p->floats, value, p->n);
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        if (status == BRIM_OK) {
+            value[i] = p->job[i].request->prefix_x;
+        }
+    }
+    if (status == BRIM_OK) {
+        status = brim_feed_watch(&p->prefix, value, p->n);
+    }
+    brim_free(p->ctx, value);
+    return status;
+}
+
+/* Both inputs of a job, after this worker's runs; they have one shape. */
+static brim_status inputs(const struct pass *p, const struct job *j, int worker,
+                          const struct brim_tensor **f, const struct brim_tensor **q)
+{
+    BRIM_TRY(brim_feed_value(&p->floats, worker, j->request->float_x, f));
+    BRIM_TRY(brim_feed_value(&p->prefix, worker, j->request->prefix_x, q));
+    if (!brim_shape_equal(&(*f)->type.shape, &(*q)->type.shape)) {
+        return brim_fail(p->ctx, BRIM_ERR_INTERNAL,
+                         "node '%s': its input has another shape in the quantized prefix",
+                         j->request->dot->name);
+    }
+    return BRIM_OK;
+}
+
+/* Run a first time to learn the shapes, then choose the batch. */
+static brim_status learn_shapes(struct pass *p)
+{
+    const struct brim_tensor *f, *q;
+    const size_t count = brim_data_count(p->floats.data);
+    size_t n = brim_min_size(p->floats.per_run, count), largest = 1;
+
+    BRIM_TRY(brim_feed_run(&p->floats, 0, 0, n));
+    BRIM_TRY(brim_feed_run(&p->prefix, 0, 0, n));
+    n = p->floats.fixed ? p->floats.per_run : n;
+    for (size_t i = 0; i < p->n; i++) {
+        struct job *j = &p->job[i];
+        BRIM_TRY(inputs(p, j, 0, &f, &q));
+        BRIM_TRY(brim_rows_plan(p->ctx, j->request->dot, &f->type.shape, n, &j->rows));
+        p->scratch_size = brim_max_size(p->scratch_size, j->rows.sample);
+        p->scratch_size = brim_max_size(p->scratch_size, brim_block_scratch(j->request->dot->k));
+        largest = brim_max_size(largest, j->rows.per_sample * j->rows.columns * sizeof(float));
+    }
+    p->batch = MAX_BATCH;
+    while (p->batch > 1 && p->batch > BATCH_BYTES / largest) {
+        p->batch /= 2;
+    }
+    p->per_run = brim_max_size(p->batch / RUNS, 1);
+    if (p->floats.fixed) { /* whole runs only */
+        p->per_run = p->floats.per_run;
+        p->batch = brim_max_size(p->batch / p->per_run, 1) * p->per_run;
+    }
+    return BRIM_OK;
+}
+
+static brim_status allocate(struct pass *p)
+{
+    brim_ctx *ctx = p->ctx;
+
+    p->scratch = brim_zalloc(ctx, (size_t)ctx->threads, sizeof *p->scratch);
+    if (p->scratch == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (int i = 0; i < ctx->threads; i++) {
+        p->scratch[i] = brim_alloc(ctx, p->scratch_size, sizeof(float));
+        if (p->scratch[i] == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        struct job *j = &p->job[i];
+        struct brim_moments *m = j->out;
+        const size_t k = j->request->dot->k, columns = j->rows.columns;
+        size_t floats, square;
+        j->block = brim_block_rows(columns);
+        if (!brim_mul_size(j->block + p->batch * j->rows.per_sample, columns, &floats) ||
+            !brim_mul_size(columns, k, &square) ||
+            square > ctx->params.max_tensor_bytes / sizeof(double)) {
+            return brim_fail(ctx, BRIM_ERR_NOMEM, "node '%s': %zu x %zu moments exceed the limit",
+                             j->request->dot->name, k, k);
+        }
+        m->k = k;
+        m->groups = j->request->dot->groups;
+        j->q = brim_alloc(ctx, floats, sizeof(float));
+        j->f = brim_alloc(ctx, floats, sizeof(float));
+        m->h = brim_zalloc(ctx, square, sizeof(double));
+        m->g = brim_zalloc(ctx, square, sizeof(double));
+        m->mean_q = brim_zalloc(ctx, columns, sizeof(double));
+        m->mean_f = brim_zalloc(ctx, columns, sizeof(double));
+        if (j->q == NULL || j->f == NULL || m->h == NULL || m->g == NULL || m->mean_q == NULL ||
+            m->mean_f == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
+    return BRIM_OK;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    float worst = 0.0f; /* 0 * x is 0, or NaN for a NaN or an infinity */
+
+    for (size_t i = 0; i < n; i++) {
+        worst += 0.0f * x[i];
+    }
+    return worst == 0.0f;
+}
+
+/* Rows of sample s of the run for job j, to their place behind what waits already. */
+static brim_status write_rows(const struct pass *p, struct job *j, int worker, size_t in_run,
+                              size_t in_batch)
+{
+    const struct brim_tensor *f, *q;
+    const struct brim_rows *r = &j->rows;
+
+    BRIM_TRY(inputs(p, j, worker, &f, &q));
+    const float *xf = (const float *)f->data + in_run * r->sample;
+    const float *xq = (const float *)q->data + in_run * r->sample;
+    if (!all_finite(xf, r->sample) || !all_finite(xq, r->sample)) {
+        return brim_fail(p->ctx, BRIM_ERR_FILE, "node '%s': sample %zu gives a NaN or an infinity",
+                         j->request->dot->name, p->first + in_batch);
+    }
+    const size_t at = (j->filled + in_batch * r->per_sample) * r->columns;
+    brim_rows_fill(r, xf, NULL, p->scratch[worker], j->f + at);
+    brim_rows_fill(r, xq, j->request->grid, p->scratch[worker], j->q + at);
+    return BRIM_OK;
+}
+
+static brim_status run_samples(void *arg, size_t item, int worker)
+{
+    struct pass *p = arg;
+    const size_t begin = item * p->per_run;
+    const size_t n = brim_min_size(p->per_run, p->count - begin);
+
+    BRIM_TRY(brim_feed_run(&p->floats, worker, p->first + begin, n));
+    BRIM_TRY(brim_feed_run(&p->prefix, worker, p->first + begin, n));
+    for (size_t i = 0; i < p->n; i++) {
+        for (size_t s = 0; s < n; s++) {
+            BRIM_TRY(write_rows(p, &p->job[i], worker, s, begin + s));
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Rows of a job that are due: whole blocks, or all of them at the end. */
+static size_t due(const struct job *j, bool last)
+{
+    return last ? j->filled : j->filled / j->block * j->block;
+}
+
+struct flush {
+    struct pass *pass;
+    bool last;
+};
+
+static brim_status add_panel(void *arg, size_t item, int worker)
+{
+    const struct flush *f = arg;
+    size_t i = f->pass->n - 1;
+
+    while (f->pass->job[i].first_item > item) {
+        i--;
+    }
+    const struct job *j = &f->pass->job[i];
+    const size_t k = j->request->dot->k, panels = brim_block_panels(k);
+    const size_t group = (item - j->first_item) / panels, panel = (item - j->first_item) % panels;
+    const size_t end = due(j, f->last);
+
+    for (size_t at = 0; at < end; at += j->block) {
+        const struct brim_block b = {
+            .q = j->q + at * j->rows.columns + group * k,
+            .f = j->f + at * j->rows.columns + group * k,
+            .rows = brim_min_size(j->block, end - at),
+            .stride = j->rows.columns,
+            .k = k,
+            .h = j->out->h + group * k * k,
+            .g = j->out->g + group * k * k,
+            .sum_q = j->out->mean_q + group * k,
+            .sum_f = j->out->mean_f + group * k,
+        };
+        brim_block_add(&b, panel, f->pass->scratch[worker]);
+    }
+    return BRIM_OK;
+}
+
+static brim_status flush(struct pass *p, bool last)
+{
+    struct flush f = {p, last};
+    size_t items = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        struct job *j = &p->job[i];
+        j->first_item = items;
+        items += due(j, last) > 0 ? j->request->dot->groups * brim_block_panels(j->rows.dot->k) : 0;
+    }
+    if (items == 0) {
+        return BRIM_OK;
+    }
+    BRIM_TRY(brim_parallel_for(p->ctx, items, add_panel, &f));
+    for (size_t i = 0; i < p->n; i++) {
+        struct job *j = &p->job[i];
+        const size_t done = due(j, last);
+        j->filled -= done;
+        j->out->rows += done;
+        if (done > 0) {
+            memmove(j->q, j->q + done * j->rows.columns,
+                    j->filled * j->rows.columns * sizeof *j->q);
+            memmove(j->f, j->f + done * j->rows.columns,
+                    j->filled * j->rows.columns * sizeof *j->f);
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Integers to real units, sums to means, triangle to square. */
+static void finish(struct job *j)
+{
+    struct brim_moments *m = j->out;
+    const double s = (double)j->request->grid->scale;
+    const size_t square = m->k * m->k;
+
+    for (size_t g = 0; g < m->groups; g++) {
+        brim_block_mirror(m->h + g * square, m->k);
+    }
+    for (size_t i = 0; i < m->groups * square; i++) {
+        m->h[i] *= s * s;
+        m->g[i] *= s;
+    }
+    for (size_t i = 0; i < m->groups * m->k; i++) {
+        m->mean_q[i] *= s / (double)m->rows;
+        m->mean_f[i] /= (double)m->rows;
+    }
+}
+
+static brim_status run_all(struct pass *p)
+{
+    const size_t total = brim_data_count(p->floats.data);
+
+    for (p->first = 0; p->first < total; p->first += p->batch) {
+        p->count = brim_min_size(p->batch, total - p->first);
+        BRIM_TRY(brim_progress(p->ctx, "moments", p->first, total));
+        BRIM_TRY(
+            brim_parallel_for(p->ctx, (p->count + p->per_run - 1) / p->per_run, run_samples, p));
+        for (size_t i = 0; i < p->n; i++) {
+            p->job[i].filled += p->count * p->job[i].rows.per_sample;
+        }
+        BRIM_TRY(flush(p, false));
+    }
+    BRIM_TRY(flush(p, true));
+    for (size_t i = 0; i < p->n; i++) {
+        finish(&p->job[i]);
+    }
+    return brim_progress(p->ctx, "moments", total, total);
+}
+
+static void release(struct pass *p)
+{
+    brim_feed_close(&p->floats);
+    brim_feed_close(&p->prefix);
+    for (size_t i = 0; p->job != NULL && i < p->n; i++) {
+        brim_free(p->ctx, p->job[i].q);
+        brim_free(p->ctx, p->job[i].f);
+    }
+    for (int i = 0; p->scratch != NULL && i < p->ctx->threads; i++) {
+        brim_free(p->ctx, p->scratch[i]);
+    }
+    brim_free(p->ctx, p->scratch);
+    brim_free(p->ctx, p->job);
+}
+
+brim_status brim_calibrate_moments(brim_ctx *ctx, const struct brim_graph *float_graph,
+                                   const struct brim_graph *prefix, const brim_data *data,
+                                   const struct brim_moments_request *request, size_t n,
+                                   struct brim_moments *out)
+{
+    struct pass p = {.ctx = ctx, .n = n};
+
+    memset(out, 0, n * sizeof *out);
+    p.job = brim_zalloc(ctx, n + 1, sizeof *p.job);
+    brim_status status = p.job != NULL ? BRIM_OK : BRIM_ERR_NOMEM;
+    for (size_t i = 0; status == BRIM_OK && i < n; i++) {
+        p.job[i].request = &request[i];
+        p.job[i].out = &out[i];
+        status = request[i].prefix_x >= 0
+                     ? BRIM_OK
+                     : brim_fail(ctx, BRIM_ERR_INTERNAL,
+                                 "node '%s': its input is not in the prefix", request[i].dot->name);
+    }
+    if (status == BRIM_OK) {
+        status = open_feeds(&p, float_graph, prefix, data);
+    }
+    if (status == BRIM_OK) {
+        status = learn_shapes(&p);
+    }
+    if (status == BRIM_OK) {
+        status = allocate(&p);
+    }
+    if (status == BRIM_OK) {
+        status = run_all(&p);
+    }
+    release(&p);
+    if (status != BRIM_OK) {
+        brim_moments_free(ctx, out, n);
+    }
+    return status;
+}
+
+void brim_moments_free(brim_ctx *ctx, struct brim_moments *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        brim_free(ctx, m[i].h);
+        brim_free(ctx, m[i].g);
+        brim_free(ctx, m[i].mean_q);
+        brim_free(ctx, m[i].mean_f);
+        m[i] = (struct brim_moments){0};
+    }
+}

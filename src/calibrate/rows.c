@@ -1,0 +1,138 @@
+/* rows.c - im2col in K order. SPDX-License-Identifier: Apache-2.0
+ *
+ * The sample is first turned to channels-last (and quantized), then every kernel position copies a
+ * run of channels:
+ *
+ *     row (oy, ox):  | group 0                                   | group 1 ...
+ *                    | ky,kx = 0,0: c0 c1 .. | 0,1: c0 c1 .. |...|
+ */
+#include "calibrate/rows.h"
+
+#include <string.h>
+
+#include "base/intops.h"
+
+/* Output size and leading padding of one axis. */
+static int64_t resolve_axis(int64_t in, int64_t kernel, int64_t stride, int64_t dilation,
+                            int auto_pad, int64_t *before, int64_t after)
+{
+    const int64_t span = (kernel - 1) * dilation + 1;
+
+    if (auto_pad != 0) {
+        const int64_t out = (in + stride - 1) / stride;
+        const int64_t total = brim_max_i64((out - 1) * stride + span - in, 0);
+        *before = auto_pad == 1 ? total / 2 : total - total / 2;
+        return out;
+    }
+    return in + *before + after < span ? 0 : (in + *before + after - span) / stride + 1;
+}
+
+brim_status brim_rows_plan(brim_ctx *ctx, const struct brim_dot *dot, const struct brim_shape *x,
+                           size_t samples, struct brim_rows *rows)
+{
+    const int64_t count = brim_shape_count(x);
+    const struct brim_conv_geometry *c = &dot->conv;
+
+    *rows = (struct brim_rows){.dot = dot};
+    if (count <= 0 || (size_t)count % samples != 0 ||
+        !brim_mul_size(dot->groups, dot->k, &rows->columns) || rows->columns == 0) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "node '%s': its input has no batch axis to go through",
+                         dot->name);
+    }
+    rows->sample = (size_t)count / samples;
+    if (dot->kind == BRIM_DOT_MATMUL) {
+        rows->per_sample = rows->sample / dot->k;
+        return rows->sample % dot->k == 0
+                   ? BRIM_OK
+                   : brim_fail(ctx, BRIM_ERR_ARG,
+                               "node '%s': samples of %zu elements, expected a "
+                               "multiple of %zu",
+                               dot->name, rows->sample, dot->k);
+    }
+    if (x->rank != c->rank + 2 || x->dim[0] != (int64_t)samples || x->dim[1] != c->c_in) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "node '%s': its input does not fit its weights",
+                         dot->name);
+    }
+    rows->h = c->rank == 2 ? x->dim[2] : 1;
+    rows->w = x->dim[c->rank + 1];
+    rows->top = c->pad_top;
+    rows->left = c->pad_left;
+    rows->out_h = c->rank == 1 ? 1
+                               : resolve_axis(rows->h, c->kh, c->stride_h, c->dilation_h,
+                                              c->auto_pad, &rows->top, c->pad_bottom);
+    rows->top = c->rank == 1 ? 0 : rows->top;
+    rows->out_w = resolve_axis(rows->w, c->kw, c->stride_w, c->dilation_w, c->auto_pad, &rows->left,
+                               c->pad_right);
+    rows->per_sample = (size_t)(rows->out_h * rows->out_w);
+    return BRIM_OK;
+}
+
+/* code - zero, as QuantizeLinear rounds: half to even of the float quotient, then clipped. */
+static float quantize(float v, const struct brim_grid *g)
+{
+    const double code = brim_rint((double)(v / g->scale)) + (double)g->zero;
+    const double lo = (double)g->lo, hi = (double)g->hi;
+
+    return (float)((code < lo ? lo : code > hi ? hi : code) - (double)g->zero);
+}
+
+static void convert(const float *x, size_t n, const struct brim_grid *g, float *out)
+{
+    if (g == NULL) {
+        memcpy(out, x, n * sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = quantize(x[i], g);
+    }
+}
+
+/* [c][h*w] to [h*w][c] */
+static void channels_last(const float *x, size_t channels, size_t plane, const struct brim_grid *g,
+                          float *out)
+{
+    for (size_t c = 0; c < channels; c++) {
+        const float *from = x + c * plane;
+        for (size_t p = 0; p < plane; p++) {
+            out[p * channels + c] = g != NULL ? quantize(from[p], g) : from[p];
+        }
+    }
+}
+
+/* One output position of all groups; x is channels-last. */
+static void fill_row(const struct brim_rows *r, const float *x, int64_t oy, int64_t ox, float *out)
+{
+    const struct brim_conv_geometry *c = &r->dot->conv;
+    const size_t per_group = (size_t)(c->c_in / c->groups), k = r->dot->k;
+
+    for (int64_t ky = 0; ky < c->kh; ky++) {
+        for (int64_t kx = 0; kx < c->kw; kx++) {
+            const int64_t y = oy * c->stride_h - r->top + ky * c->dilation_h;
+            const int64_t xx = ox * c->stride_w - r->left + kx * c->dilation_w;
+            const bool inside = y >= 0 && y < r->h && xx >= 0 && xx < r->w;
+            const float *from = inside ? x + (size_t)((y * r->w + xx) * c->c_in) : NULL;
+            float *to = out + (size_t)(ky * c->kw + kx) * per_group;
+            for (size_t g = 0; g < (size_t)c->groups; g++, to += k) {
+                for (size_t i = 0; i < per_group; i++) {
+                    to[i] = inside ? from[g * per_group + i] : 0.0f;
+                }
+            }
+        }
+    }
+}
+
+void brim_rows_fill(const struct brim_rows *rows, const float *x, const struct brim_grid *grid,
+                    float *scratch, float *out)
+{
+    if (rows->dot->kind == BRIM_DOT_MATMUL) {
+        convert(x, rows->sample, grid, out);
+        return;
+    }
+    channels_last(x, (size_t)rows->dot->conv.c_in, (size_t)(rows->h * rows->w), grid, scratch);
+    for (int64_t oy = 0; oy < rows->out_h; oy++) {
+        for (int64_t ox = 0; ox < rows->out_w; ox++) {
+            fill_row(rows, scratch, oy, ox, out);
+            out += rows->columns;
+        }
+    }
+}
