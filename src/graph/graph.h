@@ -142,6 +142,8 @@ bool brim_shape_equal(const struct brim_shape *a, const struct brim_shape *b);
 const char *brim_shape_text(const struct brim_shape *s, char *buf,
                             size_t n); /* "[N,3,32,32]", ? for unknown */
 
+/* Element i of a tensor of an integer type (or bool); uint64 above INT64_MAX is INT64_MAX. */
+int64_t brim_tensor_int(const struct brim_tensor *t, size_t i);
 /* Producer of every value (node number or -1), n_values numbers in `arena`; NULL on out of memory.
  */
 int32_t *brim_graph_producers(const struct brim_graph *g, struct brim_arena *arena);

@@ -109,3 +109,38 @@ const char *brim_shape_text(const struct brim_shape *s, char *buf, size_t n)
     }
     return buf;
 }
+
+int64_t brim_tensor_int(const struct brim_tensor *t, size_t i)
+{
+    switch (t->type.dtype) {
+    case BRIM_UINT8:
+    case BRIM_UINT4:
+    case BRIM_BOOL:
+        return ((const uint8_t *)t->data)[i];
+    case BRIM_INT8:
+    case BRIM_INT4:
+        return ((const int8_t *)t->data)[i];
+    case BRIM_UINT16:
+        return ((const uint16_t *)t->data)[i];
+    case BRIM_INT16:
+        return ((const int16_t *)t->data)[i];
+    case BRIM_UINT32:
+        return ((const uint32_t *)t->data)[i];
+    case BRIM_INT32:
+        return ((const int32_t *)t->data)[i];
+    case BRIM_INT64:
+        return ((const int64_t *)t->data)[i];
+    case BRIM_UINT64: {
+        const uint64_t v = ((const uint64_t *)t->data)[i];
+        return v > INT64_MAX ? INT64_MAX : (int64_t)v;
+    }
+    case BRIM_UNDEFINED:
+    case BRIM_FLOAT:
+    case BRIM_STRING:
+    case BRIM_FLOAT16:
+    case BRIM_DOUBLE:
+    case BRIM_BFLOAT16:
+        return 0;
+    }
+    return 0;
+}

@@ -1,0 +1,551 @@
+/* dot_find.c - the dot-layer view: finds Conv, Gemm and MatMul with constant weights, float or integer.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A node is matched in three steps: where its integers are (match_codes: a DequantizeLinear on both
+ * sides, or the inputs of an integer operator), how its weights lie in the file (layout.h), and what
+ * is copied out (weights in K order, scales, bias). A node that does not match in full is not a dot
+ * layer; it stays a float operator.
+ */
+#include "graph/dot.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/intops.h"
+#include "graph/layout.h"
+
+struct finder {
+    const struct brim_graph *g;
+    struct brim_arena *arena;
+    const int32_t *producer;
+};
+
+/* Values of one candidate; -1 = absent. */
+struct candidate {
+    const struct brim_node *node;
+    int32_t x, x_scale, x_zero;
+    int32_t w, w_scale, w_zero;
+    int32_t bias, bias_scale; /* bias_scale -1: a float bias, or int32 in the product's units */
+    int axis;                 /* of w_scale and w_zero when there are several */
+    int64_t block;            /* elements of a weight scale along `axis`; 0 = not blocked */
+    bool bias_product;        /* an int32 bias is in units of x_scale*w_scale by definition */
+};
+
+static bool is_onnx(const struct brim_node *n, const char *op_type)
+{
+    return n->domain[0] == '\0' && strcmp(n->op_type, op_type) == 0;
+}
+
+static int32_t input(const struct brim_node *n, size_t i)
+{
+    return i < n->n_in ? n->in[i] : -1;
+}
+
+static const struct brim_tensor *constant(const struct finder *f, int32_t v)
+{
+    return v < 0 ? NULL : f->g->values[v].constant;
+}
+
+static const struct brim_node *producer(const struct finder *f, int32_t v)
+{
+    return v < 0 || f->producer[v] < 0 ? NULL : &f->g->nodes[f->producer[v]];
+}
+
+static size_t count(const struct brim_tensor *t)
+{
+    const int64_t n = brim_shape_count(&t->type.shape);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+/* ---- matching ---- */
+
+/* x = DequantizeLinear(integer), w = DequantizeLinear(constant integer). */
+static bool match_qdq(const struct finder *f, const struct brim_node *n, struct candidate *c)
+{
+    const struct brim_node *x = producer(f, input(n, 0)), *w = producer(f, input(n, 1));
+
+    if (x == NULL || w == NULL || !is_onnx(x, "DequantizeLinear") ||
+        !is_onnx(w, "DequantizeLinear") || constant(f, w->in[0]) == NULL ||
+        constant(f, x->in[0]) != NULL) {
+        return false;
+    }
+    const struct brim_node *b = producer(f, input(n, 2));
+    const bool b_integer = b != NULL && is_onnx(b, "DequantizeLinear");
+    const struct brim_tensor *b_zero = b_integer ? constant(f, input(b, 2)) : NULL;
+    for (size_t i = 0; b_zero != NULL && i < count(b_zero); i++) {
+        if (brim_tensor_int(b_zero, i) != 0) {
+            return false;
+        }
+    }
+    *c = (struct candidate){
+        .node = n,
+        .x = x->in[0],
+        .x_scale = input(x, 1),
+        .x_zero = input(x, 2),
+        .w = w->in[0],
+        .w_scale = input(w, 1),
+        .w_zero = input(w, 2),
+        .bias = b_integer ? b->in[0] : input(n, 2),
+        .bias_scale = b_integer ? input(b, 1) : -1,
+        .axis = (int)brim_clip_i64(brim_node_int(w, "axis", 1), -BRIM_MAX_RANK, BRIM_MAX_RANK),
+        .block = brim_node_int(w, "block_size", 0),
+    };
+    return true;
+}
+
+/* The integer operators name everything themselves. */
+static bool match_integer(const struct brim_node *n, struct candidate *c)
+{
+    *c = (struct candidate){.node = n, .bias = -1, .bias_scale = -1, .bias_product = true};
+    c->x = input(n, 0);
+    if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
+        const bool conv = is_onnx(n, "QLinearConv");
+        c->x_scale = input(n, 1);
+        c->x_zero = input(n, 2);
+        c->w = input(n, 3);
+        c->w_scale = input(n, 4);
+        c->w_zero = input(n, 5);
+        c->bias = conv ? input(n, 8) : -1;
+        c->axis = conv ? 0 : 1;
+        return true;
+    }
+    if (is_onnx(n, "ConvInteger") || is_onnx(n, "MatMulInteger")) {
+        c->x_scale = c->w_scale = -1;
+        c->w = input(n, 1);
+        c->x_zero = input(n, 2);
+        c->w_zero = input(n, 3);
+        c->axis = is_onnx(n, "ConvInteger") ? 0 : 1;
+        return true;
+    }
+    return false;
+}
+
+/* ---- numbers ---- */
+
+/* Scale i of a constant with one element, or n; a scale of 1 when there is none. */
+static float scale_at(const struct brim_tensor *t, size_t i)
+{
+    return t == NULL ? 1.0f : ((const float *)t->data)[count(t) == 1 ? 0 : i];
+}
+
+static int64_t zero_at(const struct brim_tensor *t, size_t i)
+{
+    return t == NULL ? 0 : brim_tensor_int(t, count(t) == 1 ? 0 : i);
+}
+
+/* A given input must be constant, of the right kind, with 1 or n elements. */
+static bool usable(const struct finder *f, int32_t v, size_t n, bool integer)
+{
+    const struct brim_tensor *t = constant(f, v);
+
+    if (v < 0) {
+        return true;
+    }
+    return t != NULL && (count(t) == 1 || count(t) == n) &&
+           (integer ? brim_dtype_is_integer(t->type.dtype) : t->type.dtype == BRIM_FLOAT);
+}
+
+static bool code_dtype(enum brim_dtype t)
+{
+    return t == BRIM_INT4 || t == BRIM_UINT4 || t == BRIM_INT8 || t == BRIM_UINT8 ||
+           t == BRIM_INT16 || t == BRIM_UINT16;
+}
+
+/* Range of the codes: the type's, narrowed by constant Clips, widened to the codes 0 and zero (a
+ * padded convolution reads the latter). */
+static void code_range(const struct finder *f, const struct candidate *c, struct brim_dot *d)
+{
+    const struct brim_node *n = producer(f, c->x);
+
+    brim_dtype_range(f->g->values[c->x].type.dtype, &d->x_min, &d->x_max);
+    for (size_t steps = 0; n != NULL && is_onnx(n, "Clip") && steps < f->g->n_nodes; steps++) {
+        const struct brim_tensor *lo = constant(f, input(n, 1)), *hi = constant(f, input(n, 2));
+        if (lo != NULL && count(lo) == 1 && brim_dtype_is_integer(lo->type.dtype)) {
+            d->x_min = brim_max_i64(d->x_min, brim_tensor_int(lo, 0));
+        }
+        if (hi != NULL && count(hi) == 1 && brim_dtype_is_integer(hi->type.dtype)) {
+            d->x_max = brim_min_i64(d->x_max, brim_tensor_int(hi, 0));
+        }
+        n = producer(f, n->in[0]);
+    }
+    d->x_min = brim_min_i64(d->x_min, brim_min_i64(0, d->x_zero));
+    d->x_max = brim_max_i64(d->x_max, brim_max_i64(0, d->x_zero));
+}
+
+/* ---- copying out ---- */
+
+/* A convolution of a kind brim does not do is not a dot layer. */
+static bool read_geometry(const struct brim_node *n, const struct brim_shape *w, struct brim_dot *d)
+{
+    struct brim_conv_geometry *c = &d->conv;
+    const struct brim_attr *strides = brim_node_attr(n, "strides");
+    const struct brim_attr *dilations = brim_node_attr(n, "dilations");
+    const struct brim_attr *pads = brim_node_attr(n, "pads");
+    const char *auto_pad = brim_node_string(n, "auto_pad", "NOTSET");
+    const size_t rank = (size_t)w->rank - 2, y = 0, x = rank - 1;
+
+    *c = (struct brim_conv_geometry){.groups = brim_node_int(n, "group", 1), .rank = (int)rank};
+    c->c_out = w->dim[0];
+    if (c->groups < 1 || c->c_out % c->groups != 0 ||
+        __builtin_mul_overflow(w->dim[1], c->groups, &c->c_in) ||
+        (strides != NULL && strides->count != rank) ||
+        (dilations != NULL && dilations->count != rank) ||
+        (pads != NULL && pads->count != 2 * rank)) {
+        return false;
+    }
+    c->kh = rank == 2 ? w->dim[2] : 1;
+    c->kw = w->dim[2 + x];
+    c->stride_h = rank == 2 && strides != NULL ? strides->ints[y] : 1;
+    c->stride_w = strides != NULL ? strides->ints[x] : 1;
+    c->dilation_h = rank == 2 && dilations != NULL ? dilations->ints[y] : 1;
+    c->dilation_w = dilations != NULL ? dilations->ints[x] : 1;
+    c->auto_pad = strcmp(auto_pad, "SAME_UPPER") == 0   ? 1
+                  : strcmp(auto_pad, "SAME_LOWER") == 0 ? 2
+                                                        : 0;
+    if (pads != NULL && strcmp(auto_pad, "NOTSET") == 0) {
+        c->pad_top = rank == 2 ? pads->ints[y] : 0;
+        c->pad_left = pads->ints[x];
+        c->pad_bottom = rank == 2 ? pads->ints[rank + y] : 0;
+        c->pad_right = pads->ints[rank + x];
+    }
+    d->groups = (size_t)c->groups;
+    return c->stride_h > 0 && c->stride_w > 0 && c->dilation_h > 0 && c->dilation_w > 0 &&
+           c->pad_top >= 0 && c->pad_left >= 0 && c->pad_bottom >= 0 && c->pad_right >= 0;
+}
+
+/* Names, sizes and geometry; false when the node is not a dot layer after all. */
+static bool start(const struct finder *f, const struct brim_node *n, const struct brim_shape *w,
+                  struct brim_dot *d)
+{
+    struct brim_layout l;
+
+    if (!brim_layout_of(n, w, &l) || brim_node_int(n, "transA", 0) != 0) {
+        return false;
+    }
+    *d = (struct brim_dot){.node = (size_t)(n - f->g->nodes), .name = n->name};
+    d->kind = l.kind == BRIM_LAYOUT_CONV ? BRIM_DOT_CONV : BRIM_DOT_MATMUL;
+    d->n = l.n;
+    d->k = l.k;
+    d->groups = 1;
+    d->y = n->out[0];
+    d->bias_value = -1;
+    return l.kind != BRIM_LAYOUT_CONV || read_geometry(n, w, d);
+}
+
+/* Weight codes in K order, zero point subtracted; *fits is false when one exceeds 16 bits. */
+static brim_status copy_codes(const struct finder *f, const struct candidate *c, struct brim_dot *d,
+                              bool *fits)
+{
+    const struct brim_tensor *t = constant(f, c->w), *zero = constant(f, c->w_zero);
+    struct brim_layout l;
+    int32_t *w = brim_arena_alloc(f->arena, d->n * d->k, sizeof *w);
+
+    if (w == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    *fits = brim_layout_of(c->node, &t->type.shape, &l);
+    for (size_t n = 0; n < d->n; n++) {
+        for (size_t k = 0; k < d->k; k++) {
+            const int64_t code = brim_tensor_int(t, brim_layout_index(&l, n, k)) - zero_at(zero, n);
+            *fits = *fits && code >= INT16_MIN && code <= INT16_MAX;
+            w[n * d->k + k] = (int32_t)code;
+        }
+    }
+    d->w = w;
+    return BRIM_OK;
+}
+
+/* alpha of a Gemm multiplies the product, as a scale does. */
+static float alpha_of(const struct brim_node *n)
+{
+    return is_onnx(n, "Gemm") ? brim_node_float(n, "alpha", 1.0f) : 1.0f;
+}
+
+static float beta_of(const struct brim_node *n)
+{
+    return is_onnx(n, "Gemm") ? brim_node_float(n, "beta", 1.0f) : 1.0f;
+}
+
+static brim_status copy_scales(const struct finder *f, const struct candidate *c,
+                               struct brim_dot *d)
+{
+    const struct brim_tensor *t = constant(f, c->w_scale);
+    const float alpha = alpha_of(c->node);
+    const size_t blocks = d->vector == 0 ? 1 : (d->k + d->vector - 1) / d->vector;
+    float *scale = brim_arena_alloc(f->arena, d->n * blocks, sizeof *scale);
+
+    if (scale == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    const bool by_rows =
+        brim_layout_output_axis(&(const struct brim_layout){
+            .kind = d->kind == BRIM_DOT_CONV || brim_node_int(c->node, "transB", 0) != 0
+                        ? BRIM_LAYOUT_NK
+                        : BRIM_LAYOUT_KN}) == 0;
+    for (size_t n = 0; n < d->n; n++) {
+        for (size_t b = 0; b < blocks; b++) {
+            const size_t at = d->vector == 0 ? n : by_rows ? n * blocks + b : b * d->n + n;
+            const float s = scale_at(t, at);
+            scale[n * blocks + b] = alpha == 1.0f ? s : s * alpha;
+        }
+    }
+    d->w_scale = scale;
+    return BRIM_OK;
+}
+
+/* A float bias per output from a constant of 1 or n elements times `by`; NULL when absent. */
+static brim_status copy_float_bias(const struct finder *f, struct brim_dot *d, int32_t value,
+                                   float by)
+{
+    const struct brim_tensor *t = constant(f, value);
+    float *bias = t == NULL ? NULL : brim_arena_alloc(f->arena, d->n, sizeof *bias);
+
+    if (t != NULL && bias == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t n = 0; t != NULL && n < d->n; n++) {
+        bias[n] = by == 1.0f ? scale_at(t, n) : scale_at(t, n) * by;
+    }
+    d->bias = bias;
+    return BRIM_OK;
+}
+
+/* An int32 bias is an integer of the accumulator when its scale is that of the product. */
+static brim_status copy_integer_bias(const struct finder *f, const struct candidate *c,
+                                     struct brim_dot *d)
+{
+    const struct brim_tensor *t = constant(f, c->bias), *s = constant(f, c->bias_scale);
+    const float beta = beta_of(c->node);
+    int32_t *q = brim_arena_alloc(f->arena, d->n, sizeof *q);
+    float *bias = brim_arena_alloc(f->arena, d->n, sizeof *bias);
+    bool exact = beta == 1.0f && d->vector == 0;
+
+    if (q == NULL || bias == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t n = 0; n < d->n; n++) {
+        const float product = d->x_scale * d->w_scale[d->vector == 0 ? n : 0];
+        const float scale = c->bias_product ? product : scale_at(s, n);
+        q[n] = (int32_t)zero_at(t, n);
+        bias[n] = (float)q[n] * scale * beta;
+        exact = exact && scale == product;
+    }
+    if (exact) {
+        d->bias_q = q;
+    } else {
+        d->bias = bias;
+    }
+    return BRIM_OK;
+}
+
+/* A bias that is neither absent nor one number per output makes the node something else. */
+static bool bias_fits(const struct finder *f, const struct candidate *c, const struct brim_dot *d)
+{
+    const struct brim_tensor *t = constant(f, c->bias);
+
+    if (c->bias < 0) {
+        return true;
+    }
+    const bool integer = c->bias_product || c->bias_scale >= 0;
+    const struct brim_shape *s = t == NULL ? NULL : &t->type.shape;
+    return s != NULL && usable(f, c->bias, d->n, integer) &&
+           (!integer || t->type.dtype == BRIM_INT32) && usable(f, c->bias_scale, d->n, false) &&
+           (s->rank == 0 || (size_t)s->dim[s->rank - 1] == count(t));
+}
+
+/* Per-tensor or per-output scales and zero points, or scales of blocks along a matrix's k. */
+static bool scales_fit(const struct finder *f, const struct candidate *c, struct brim_dot *d)
+{
+    const struct brim_tensor *w = constant(f, c->w), *s = constant(f, c->w_scale);
+    const struct brim_tensor *z = constant(f, c->w_zero);
+    const int axis = c->axis < 0 ? c->axis + w->type.shape.rank : c->axis;
+    struct brim_layout l;
+
+    if (!brim_layout_of(c->node, &w->type.shape, &l) || !usable(f, c->x_scale, 1, false) ||
+        !usable(f, c->x_zero, 1, true)) {
+        return false;
+    }
+    const int outputs = brim_layout_output_axis(&l);
+    if (c->block > 0 && s != NULL && count(s) > 1) {
+        const size_t blocks = (d->k + (size_t)c->block - 1) / (size_t)c->block;
+        d->vector = (size_t)c->block;
+        return l.kind != BRIM_LAYOUT_CONV && axis == 1 - outputs && s->type.dtype == BRIM_FLOAT &&
+               count(s) == d->n * blocks && (z == NULL || usable(f, c->w_zero, 1, true));
+    }
+    const bool several = (s != NULL && count(s) > 1) || (z != NULL && count(z) > 1);
+    return usable(f, c->w_scale, d->n, false) && usable(f, c->w_zero, d->n, true) &&
+           (!several || axis == outputs);
+}
+
+static brim_status find_codes(const struct finder *f, const struct candidate *c, struct brim_dot *d,
+                              bool *found)
+{
+    const struct brim_tensor *w = constant(f, c->w);
+
+    *found = false;
+    if (c->x < 0 || !code_dtype(f->g->values[c->x].type.dtype) || w == NULL ||
+        !code_dtype(w->type.dtype) || !start(f, c->node, &w->type.shape, d) ||
+        !scales_fit(f, c, d) || !bias_fits(f, c, d)) {
+        return BRIM_OK;
+    }
+    d->codes = true;
+    d->x = c->x;
+    d->weight = c->w;
+    d->bias_value = c->bias;
+    d->x_scale = scale_at(constant(f, c->x_scale), 0);
+    d->x_zero = zero_at(constant(f, c->x_zero), 0);
+    code_range(f, c, d);
+    BRIM_TRY(copy_codes(f, c, d, found));
+    BRIM_TRY(copy_scales(f, c, d));
+    if (constant(f, c->bias) == NULL) {
+        return BRIM_OK;
+    }
+    return c->bias_product || c->bias_scale >= 0 ? copy_integer_bias(f, c, d)
+                                                 : copy_float_bias(f, d, c->bias, beta_of(c->node));
+}
+
+static brim_status find_float(const struct finder *f, const struct brim_node *n, struct brim_dot *d,
+                              bool *found)
+{
+    const struct candidate c = {.node = n, .bias = input(n, 2), .bias_scale = -1};
+    const struct brim_tensor *w = constant(f, input(n, 1));
+    struct brim_layout l;
+
+    *found = false;
+    if (w == NULL || w->type.dtype != BRIM_FLOAT || constant(f, n->in[0]) != NULL ||
+        !start(f, n, &w->type.shape, d) || !bias_fits(f, &c, d) ||
+        !brim_layout_of(n, &w->type.shape, &l)) {
+        return BRIM_OK;
+    }
+    float *to = brim_arena_alloc(f->arena, d->n * d->k, sizeof *to);
+    if (to == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    const float *from = w->data, alpha = alpha_of(n);
+    for (size_t i = 0; i < d->n; i++) {
+        for (size_t k = 0; k < d->k; k++) {
+            const float v = from[brim_layout_index(&l, i, k)];
+            to[i * d->k + k] = alpha == 1.0f ? v : v * alpha;
+        }
+    }
+    *found = true;
+    d->w_f32 = to;
+    d->x = n->in[0];
+    d->weight = n->in[1];
+    d->bias_value = c.bias;
+    return copy_float_bias(f, d, c.bias, beta_of(n));
+}
+
+/* ---- metadata ---- */
+
+static brim_status read_datapath(brim_ctx *ctx, const struct finder *f, struct brim_dot *d)
+{
+    const char *key = brim_arena_printf(f->arena, "brim.layer.%s", d->name);
+    const char *text = key == NULL ? NULL : brim_graph_metadata(f->g, key);
+    json_error_t error;
+
+    if (key == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    if (text == NULL) {
+        return BRIM_OK;
+    }
+    json_t *json = json_loads(text, 0, &error);
+    const char *datapath = json_string_value(json_object_get(json, "datapath"));
+    brim_status status = BRIM_OK;
+    if (datapath == NULL) {
+        status = brim_fail(ctx, BRIM_ERR_FILE, "metadata '%s': is no object with a datapath", key);
+    } else if (brim_datapath_parse(ctx, datapath, &d->datapath) != BRIM_OK) {
+        status = brim_fail_at(ctx, BRIM_ERR_FILE, "metadata '%s'", key);
+    }
+    d->has_datapath = status == BRIM_OK;
+    json_decref(json);
+    return status;
+}
+
+/* ---- all of it ---- */
+
+static brim_status find_at(const struct finder *f, const struct brim_node *n, struct brim_dot *d,
+                           bool *found)
+{
+    struct candidate c;
+    const bool float_op = is_onnx(n, "Conv") || is_onnx(n, "Gemm") || is_onnx(n, "MatMul");
+
+    *found = false;
+    if (float_op) {
+        return match_qdq(f, n, &c) ? find_codes(f, &c, d, found) : find_float(f, n, d, found);
+    }
+    return match_integer(n, &c) ? find_codes(f, &c, d, found) : BRIM_OK;
+}
+
+static brim_status find_all(brim_ctx *ctx, const struct brim_graph *g, struct brim_dots *dots,
+                            struct brim_arena *scratch)
+{
+    const struct finder f = {g, &dots->arena, brim_graph_producers(g, scratch)};
+
+    dots->dot = brim_arena_alloc(&dots->arena, g->n_nodes + 1, sizeof *dots->dot);
+    if (f.producer == NULL || dots->dot == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        struct brim_dot *d = &dots->dot[dots->count];
+        bool found = false;
+        BRIM_TRY(find_at(&f, &g->nodes[i], d, &found));
+        if (found) {
+            BRIM_TRY(read_datapath(ctx, &f, d));
+            dots->count++;
+        }
+    }
+    return BRIM_OK;
+}
+
+brim_status brim_dots_find(brim_ctx *ctx, const struct brim_graph *g, struct brim_dots *dots)
+{
+    struct brim_arena scratch;
+
+    dots->count = 0;
+    dots->dot = NULL;
+    brim_arena_init(&dots->arena, ctx);
+    brim_arena_init(&scratch, ctx);
+    const brim_status status = find_all(ctx, g, dots, &scratch);
+    brim_arena_free(&scratch);
+    if (status != BRIM_OK) {
+        brim_dots_free(dots);
+    }
+    return status;
+}
+
+void brim_dots_free(struct brim_dots *dots)
+{
+    brim_arena_free(&dots->arena);
+    dots->count = 0;
+    dots->dot = NULL;
+}
+
+brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65])
+{
+    char line[192];
+    const size_t head =
+        (size_t)snprintf(line, sizeof line, "brim-dot-1 %zu %zu %zu %lld %lld %lld\n", d->n, d->k,
+                         d->groups, (long long)d->x_min, (long long)d->x_max, (long long)d->x_zero);
+    size_t codes, bytes;
+
+    if (!brim_mul_size(d->n, d->k, &codes) || !brim_mul_size(codes, 2, &bytes)) {
+        return brim_fail(ctx, BRIM_ERR_NOMEM, "node '%s': is too large to hash", d->name);
+    }
+    uint8_t *data = brim_alloc(ctx, head + bytes, 1);
+    if (data == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    memcpy(data, line, head);
+    for (size_t i = 0; i < codes; i++) {
+        const uint32_t code = (uint32_t)d->w[i];
+        data[head + 2 * i] = (uint8_t)(code & 0xffu);
+        data[head + 2 * i + 1] = (uint8_t)(code >> 8 & 0xffu);
+    }
+    brim_hash_hex(data, head + bytes, hex);
+    brim_free(ctx, data);
+    return BRIM_OK;
+}
