@@ -332,6 +332,23 @@ struct brim_node *brim_graph_add_node(struct brim_graph *g, const char *name, co
 
 /* ---- rewriting ---- */
 
+brim_status brim_node_set_input(struct brim_graph *g, struct brim_node *n, size_t i, int32_t value)
+{
+    if (i >= n->n_in) {
+        int32_t *in = brim_arena_alloc(&g->arena, i + 1, sizeof *in);
+        if (in == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+        for (size_t j = 0; j < i; j++) {
+            in[j] = j < n->n_in ? n->in[j] : -1;
+        }
+        n->in = in;
+        n->n_in = i + 1;
+    }
+    n->in[i] = value;
+    return BRIM_OK;
+}
+
 void brim_graph_replace_uses(struct brim_graph *g, int32_t from, int32_t to)
 {
     for (size_t i = 0; i < g->n_nodes; i++) {

@@ -175,6 +175,9 @@ struct brim_node *brim_graph_add_node_of(struct brim_graph *g, const char *name,
 /* Set an attribute (a deep copy; replaces one of the same name), or remove one. */
 BRIM_NODISCARD brim_status brim_node_set_attr(struct brim_graph *g, struct brim_node *n,
                                               const struct brim_attr *attr);
+/* Input i becomes `value`; inputs before it that did not exist are omitted. */
+BRIM_NODISCARD brim_status brim_node_set_input(struct brim_graph *g, struct brim_node *n, size_t i,
+                                               int32_t value);
 void brim_node_remove_attr(struct brim_node *n, const char *name);
 BRIM_NODISCARD brim_status brim_node_set_int(struct brim_graph *g, struct brim_node *n,
                                              const char *name, int64_t v);
@@ -198,12 +201,15 @@ BRIM_NODISCARD brim_status brim_graph_prune_dead(struct brim_graph *g);
 /* Infer every value's type in order; wrong arity, types or shapes fail naming the node. */
 BRIM_NODISCARD brim_status brim_graph_infer(struct brim_graph *g);
 
-/* ---- passes (graph/pass.c, graph/fold.c) ---- */
+/* ---- passes (graph/pass.c, graph/fold.c, graph/move.c) ---- */
 /* Fold BatchNormalization into the Conv, Gemm or MatMul (with constant weights) before it. */
 BRIM_NODISCARD brim_status brim_graph_fold_batchnorm(struct brim_graph *g);
 /* A constant Add after a Conv or Gemm, or after a MatMul of a matrix (which becomes a Gemm), becomes
  * its bias. */
 BRIM_NODISCARD brim_status brim_graph_fold_bias(struct brim_graph *g);
+/* Reshapes and transposes of constants are done; those of a dequantized value are moved before its
+ * DequantizeLinear. After inference. */
+BRIM_NODISCARD brim_status brim_graph_fold_moves(struct brim_graph *g);
 /* Identity and inference-mode Dropout removed, Constant nodes turned into constants. */
 BRIM_NODISCARD brim_status brim_graph_canonicalise(struct brim_graph *g);
 

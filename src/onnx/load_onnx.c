@@ -313,6 +313,7 @@ static brim_status load_model(struct brim_onnx_loader *l)
     BRIM_TRY(brim_graph_canonicalise(l->g));
     BRIM_TRY(check_constants(l));
     BRIM_TRY(brim_graph_infer(l->g));
+    BRIM_TRY(brim_graph_fold_moves(l->g));
     return check_outputs(l, declared);
 }
 
