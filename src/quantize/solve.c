@@ -217,6 +217,8 @@ static brim_status relative_error(const struct brim_layer *l, brim_layer_solutio
         sum += err[c];
         norm += l->norm[c];
     }
+    out->error = sum;
+    out->norm = norm;
     out->rel_error = norm > 0.0 ? sum / norm : 0.0;
     brim_free(l->ctx, err);
     return status;
@@ -284,7 +286,7 @@ brim_status brim_solve_layer(brim_ctx *ctx, const brim_layer_problem *problem,
         }
         BRIM_TRY(brim_budget_compile(ctx, problem->datapath, l.k, l.qmax, x_range, &l.plan));
     }
-    solution->rel_error = 0.0;
+    solution->error = solution->norm = solution->rel_error = 0.0;
     if (l.n == 0) {
         return BRIM_OK;
     }
