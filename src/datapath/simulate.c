@@ -16,7 +16,7 @@
  * wrap 100; saturate 27; q and g 100; with 8/3p,16 the first 100 is spilled and the total is 100.
  * In K order the second sum, 200, leaves the register and the total fits: transient; 9 bits were
  * needed
- *             -> tests/datapath/test_dot.c: worked_examples.
+ *             -> docs/semantics.md, tests/datapath/test_semantics.c.
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "datapath/adder.h"

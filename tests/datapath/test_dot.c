@@ -28,76 +28,6 @@ static int64_t dot(const char *text, const int32_t *w, const int32_t *x, size_t 
     return brim_datapath_dot(&dp, w, x, k, scratch, ev);
 }
 
-/* One worked example of docs/semantics.md: products are w[i] * 1. Letters say which events. */
-struct example {
-    const char *datapath;
-    int64_t value;
-    const char *events; /* t, p, o: transient, persistent, product */
-    int min_width;
-    size_t k;
-    int32_t w[8];
-};
-
-static void check_example(const struct example *e)
-{
-    const int32_t x[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-    brim_events ev;
-    const int64_t value = dot(e->datapath, e->w, x, e->k, &ev);
-
-    if (value != e->value || ev.transient != (strchr(e->events, 't') != NULL) ||
-        ev.persistent != (strchr(e->events, 'p') != NULL) ||
-        ev.product != (strchr(e->events, 'o') != NULL) || ev.min_width != e->min_width) {
-        fail_msg("%s: got %lld %s%s%s %u, expected %lld %s %d", e->datapath, (long long)value,
-                 ev.transient ? "t" : "", ev.persistent ? "p" : "", ev.product ? "o" : "",
-                 ev.min_width, (long long)e->value, e->events, e->min_width);
-    }
-}
-
-/* The numbers of docs/semantics.md, section by section. */
-static void worked_examples(void **state)
-{
-    static const struct example example[] = {
-        /* wrap */
-        {"8", 100, "t", 9, 3, {100, 100, -100}},
-        {"8", -56, "p", 9, 2, {100, 100}},
-        {"8", 127, "", 8, 2, {100, 27}},
-        {"8", -128, "", 8, 2, {-100, -28}},
-        {"8", -128, "p", 9, 2, {100, 28}},
-        /* saturate */
-        {"8s", 27, "t", 9, 3, {100, 100, -100}},
-        {"8s", 127, "p", 9, 2, {100, 100}},
-        {"8s", 27, "to", 9, 3, {-100, 300, -100}},
-        /* sorted */
-        {"8q", 100, "", 9, 3, {100, 100, -100}},
-        {"8q", 127, "p", 9, 3, {100, 100, -1}},
-        {"8q1", 97, "t", 9, 7, {100, 60, -10, -10, -10, -10, -10}},
-        {"8q", 110, "", 9, 7, {100, 60, -10, -10, -10, -10, -10}},
-        {"8q", 50, "o", 10, 3, {300, -50, -200}},
-        {"8q", 17, "to", 10, 4, {300, -50, -60, -100}},
-        /* greedy */
-        {"8g", 100, "", 9, 3, {100, 100, -100}},
-        {"8g", -128, "p", 9, 3, {-100, -100, 1}},
-        /* spill */
-        {"8/3p,16", 100, "t", 9, 3, {100, 100, -100}},
-        {"8/4p,16", 300, "t", 10, 4, {100, 100, 90, 10}},
-        {"8/4p,16", 250, "to", 9, 3, {-100, 300, 50}},
-        {"8/5p,8s", 27, "t", 10, 5, {100, 100, 100, -100, -100}},
-        /* several stages */
-        {"8/2,16", 44, "p", 9, 3, {100, 100, 100}},
-        {"8/2s,16", 154, "p", 9, 3, {100, 100, 27}},
-        {"8/2s,8s", 127, "p", 9, 3, {100, 100, 27}},
-        {"8/2,16", 200, "", 8, 4, {50, 50, 50, 50}},
-        {"8/2,8s", 27, "t", 8, 6, {50, 50, 50, 50, -50, -50}},
-        {"8/1,9/2,10", 300, "", 8, 3, {100, 100, 100}},
-        {"8/4,16", 100, "t", 9, 3, {100, 100, -100}},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof example / sizeof *example; i++) {
-        check_example(&example[i]);
-    }
-}
-
 static void empty_sum_is_zero(void **state)
 {
     brim_events ev = {.transient = true, .persistent = true, .product = true, .min_width = 99};
@@ -322,7 +252,6 @@ static void wrap_is_the_total_modulo(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(worked_examples),
         cmocka_unit_test(empty_sum_is_zero),
         cmocka_unit_test(agrees_with_the_oracle),
         cmocka_unit_test(agrees_at_the_extremes),
