@@ -1,0 +1,2 @@
+brim_test(run conv)
+brim_test(run nn)
