@@ -3,10 +3,10 @@
  *     v ~ scale * (code - zero),  code in [lo, hi]
  *
  * Methods  MAX covers everything seen. PERCENTILE leaves out the largest |v|. MSE tries clip limits
- *          at 1/100 steps of the range, first the upper side, then the lower, and keeps the one with
- *          the least squared error, clipping included, on the histogram (a bin counts as its
- *          middle). The first of equals wins, and the search starts at no clipping.
- * Cost     MSE: 200 * bins divisions.
+ *          at 1/100 steps of the range, on |v|, then on the upper side, then on the lower, and keeps
+ *          what has the least squared error, clipping included, on the histogram (a bin counts as
+ *          its middle). The first of equals wins, and the search starts at no clipping.
+ * Cost     MSE: 100 to 300 times a division per bin that is not empty.
  * Example  values 0..10 evenly, one outlier at 100, 4 bits: MAX takes scale 100/15, MSE clips.
  *          (test_grid.c)
  */
@@ -99,34 +99,43 @@ static struct range percentile_range(const struct brim_activation *a, double per
     return r;
 }
 
+/* Turn 0 clips |v|, turn 1 moves the upper limit alone, turn 2 the lower. */
+static struct range clipped(const struct range *all, const struct range *best, int turn,
+                            double part)
+{
+    const double largest = all->hi > -all->lo ? all->hi : -all->lo;
+    const double t = largest * part;
+    struct range r = *best;
+
+    if (turn == 0) {
+        r.lo = all->lo < -t ? -t : all->lo;
+        r.hi = all->hi > t ? t : all->hi;
+    } else if (turn == 1) {
+        r.hi = all->hi * part;
+    } else {
+        r.lo = all->lo * part;
+    }
+    return r;
+}
+
 static struct range mse_range(const struct brim_activation *a, struct brim_grid *g)
 {
     const struct range all = seen_range(a);
+    const int turns = g->lo < 0 || all.lo == 0.0 || all.hi == 0.0 ? 1 : 3;
     struct range best = all;
 
     cover(&best, g);
     double least = squared_error(a, g);
-    for (int side = 0; side < 2; side++) {
+    for (int turn = 0; turn < turns; turn++) {
         const struct range from = best;
         for (int step = CLIP_STEPS - 1; step > 0; step--) {
-            const double part = (double)step / CLIP_STEPS;
-            struct range r = from;
-            if (g->lo < 0) { /* symmetric: both sides at once, in the first turn */
-                r = (struct range){all.lo * part, all.hi * part};
-            } else if (side == 0) {
-                r.hi = all.hi * part;
-            } else {
-                r.lo = all.lo * part;
-            }
+            const struct range r = clipped(&all, &from, turn, (double)step / CLIP_STEPS);
             cover(&r, g);
             const double error = squared_error(a, g);
             if (error < least) {
                 least = error;
                 best = r;
             }
-        }
-        if (all.lo == 0.0 || g->lo < 0) {
-            break;
         }
     }
     return best;

@@ -1,0 +1,3 @@
+brim_test(calibrate activations)
+brim_test(calibrate grid)
+brim_test(calibrate moments)

@@ -1,1 +1,0 @@
-brim_test(certify certify)
