@@ -1,3 +1,4 @@
+brim_test(data example)
 brim_test(data formats)
 brim_test(data hostile)
 brim_test(data options)
