@@ -201,7 +201,7 @@ BRIM_NODISCARD brim_status brim_graph_prune_dead(struct brim_graph *g);
 /* Infer every value's type in order; wrong arity, types or shapes fail naming the node. */
 BRIM_NODISCARD brim_status brim_graph_infer(struct brim_graph *g);
 
-/* ---- passes (graph/pass.c, graph/fold.c, graph/move.c) ---- */
+/* ---- passes (graph/pass.c, graph/fold.c, graph/sink.c) ---- */
 /* Fold BatchNormalization into the Conv, Gemm or MatMul (with constant weights) before it. */
 BRIM_NODISCARD brim_status brim_graph_fold_batchnorm(struct brim_graph *g);
 /* A constant Add after a Conv or Gemm, or after a MatMul of a matrix (which becomes a Gemm), becomes

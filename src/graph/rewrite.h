@@ -27,14 +27,14 @@ struct brim_rewrite_dot {
 
 /* Rewrite layer `d` (FLOAT, of this graph g) in place and record "brim.layer.<name>". Node numbers
  * and value numbers of other layers stay good until brim_rewrite_finish(): call that once after the
- * last layer. The graph's opset is raised to 13 first where it is lower.
- * BRIM_ERR_UNSUPPORTED: the model cannot be raised to opset 13, naming the node. */
+ * last layer. The graph's opset is raised first where it is lower: to 13, or to 21 for 16-bit codes.
+ * BRIM_ERR_UNSUPPORTED: the model cannot be raised, naming the node. */
 BRIM_NODISCARD brim_status brim_rewrite_quantize_dot(struct brim_graph *g, const struct brim_dot *d,
                                                      const struct brim_rewrite_dot *r);
 /* Sort, drop what is not needed any more, infer. */
 BRIM_NODISCARD brim_status brim_rewrite_finish(struct brim_graph *g);
 
-/* Raise the ONNX opset to `version` (at most 13 from below), changing nodes whose meaning changed
+/* Raise the ONNX opset to `version` (at most 21), changing nodes whose meaning changed
  * on the way (graph/upgrade.c). Nothing to do when it is that high already. Node and value numbers
  * that exist stay good. */
 BRIM_NODISCARD brim_status brim_graph_upgrade(struct brim_graph *g, int64_t version);

@@ -1,1 +1,2 @@
 brim_test(graph dot)
+brim_test(graph rewrite)

@@ -1,4 +1,4 @@
-/* move.c - reshapes and transposes of constants are done now; those of dequantized values are done
+/* sink.c - reshapes and transposes of constants are done now; those of dequantized values are done
  * on the integers. SPDX-License-Identifier: Apache-2.0
  *
  * A DequantizeLinear with one scale commutes with whatever only moves elements, so
