@@ -1,5 +1,5 @@
 /* lanes_body.h - the lane simulator for one integer type; lanes32.c and lanes64.c define LANE (the
- * type), LANE_U (unsigned), LANE_RUN (the function) and include it. SPDX-License-Identifier:
+ * type), LANE_U (unsigned), LANE_RUN (the function), LANE_CLONED (its variants) and include it. SPDX-License-Identifier:
  * Apache-2.0
  *
  * Each loop over l is one vector operation per line: fixed length, no branch on data, so compilers
@@ -245,8 +245,8 @@ LANE_INLINE void lane_end_tiles(struct lane_state *s, const struct brim_lane_pla
 }
 
 BRIM_CLONES
-void LANE_RUN(const struct brim_lane_plan *plan, const int32_t *panel, const int32_t *shared,
-              int64_t *y, struct brim_lane_tally *tally)
+static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
+                        const int32_t *shared, int64_t *y, struct brim_lane_tally *tally)
 {
     struct lane_state s;
 
@@ -278,4 +278,11 @@ void LANE_RUN(const struct brim_lane_plan *plan, const int32_t *panel, const int
     if (plan->count) {
         lane_tally(&s, plan, tally);
     }
+}
+
+/* An ordinary function for the other files: compilers differ in what a cloned name means there. */
+void LANE_RUN(const struct brim_lane_plan *plan, const int32_t *panel, const int32_t *shared,
+              int64_t *y, struct brim_lane_tally *tally)
+{
+    LANE_CLONED(plan, panel, shared, y, tally);
 }

@@ -173,7 +173,7 @@ static void sorted_and_greedy_clip_long_totals(void **state)
 static void rounds_are_counted(void **state)
 {
     int32_t w[65], x[65];
-    char text[8];
+    char text[16];
 
     (void)state;
     for (size_t i = 0; i < 65; i++) {
@@ -228,7 +228,7 @@ static void wrap_is_the_total_modulo(void **state)
     (void)state;
     brim_rng_init(&rng, 15, 0);
     for (int round = 0; round < 5000; round++) {
-        char text[8];
+        char text[16];
         int32_t w[40], x[40];
         const unsigned width = (unsigned)brim_rng_range(&rng, 2, 40);
         int64_t total = 0;
