@@ -3,10 +3,27 @@
 
 #include "check/products.h"
 
+/* Operators that hand on codes they were given: only moved, dropped or repeated. */
+static bool only_moves(const struct node *n)
+{
+    static const char *const ops[] = {"Identity",  "Reshape",   "Flatten", "Squeeze",
+                                      "Unsqueeze", "Transpose", "MaxPool"};
+
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        if (node_is(n, ops[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool operand_dequantized(const struct model *m, const char *name, struct operand *o)
 {
     const struct node *n = model_producer(m, name);
 
+    for (size_t hops = 0; n != NULL && only_moves(n) && hops < m->n_nodes; hops++) {
+        n = model_producer(m, node_input(n, 0));
+    }
     if (n == NULL || !node_is(n, "DequantizeLinear")) {
         return false;
     }
@@ -31,20 +48,6 @@ bool operand_zero(struct check *c, const struct operand *o, int64_t *zero)
     }
     *zero = v[0];
     return true;
-}
-
-/* Operators that hand on codes they were given: only moved, dropped or repeated. */
-static bool only_moves(const struct node *n)
-{
-    static const char *const ops[] = {"Identity",  "Reshape",   "Flatten", "Squeeze",
-                                      "Unsqueeze", "Transpose", "MaxPool"};
-
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        if (node_is(n, ops[i])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Element type that a node gives its output; 0 when this program does not know. */
@@ -97,8 +100,8 @@ static bool clip_bound(struct check *c, const struct model *m, const struct node
     return true;
 }
 
-bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t *lo,
-                   int64_t *hi)
+bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t zero,
+                   int64_t range[2])
 {
     const char *name = o->codes;
     int64_t low = INT64_MIN, high = INT64_MAX;
@@ -123,12 +126,17 @@ bool operand_range(struct check *c, const struct model *m, const struct operand 
         }
         name = node_input(n, 0);
     }
-    if (!type_range(type, lo, hi) || type == TYPE_INT32) {
+    if (!type_range(type, &range[0], &range[1]) || type == TYPE_INT32) {
         return check_broken(c, "the input '%s' has no integer type of at most 16 bits", o->codes);
     }
-    *lo = low > *lo ? low : *lo;
-    *hi = high < *hi ? high : *hi;
-    *lo = *lo < 0 ? *lo : 0;
-    *hi = *hi > 0 ? *hi : 0;
+    if (zero < range[0] || zero > range[1]) {
+        return check_broken(c, "the zero point lies outside the input's type");
+    }
+    low = low > range[0] ? low : range[0];
+    high = high < range[1] ? high : range[1];
+    low = low < zero ? low : zero; /* padding feeds the zero point */
+    high = high > zero ? high : zero;
+    range[0] = low < 0 ? low : 0;
+    range[1] = high > 0 ? high : 0;
     return true;
 }

@@ -1,7 +1,6 @@
 /* products.c - see products.h. SPDX-License-Identifier: Apache-2.0 */
 #include "check/products.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
@@ -121,6 +120,9 @@ static bool read_weights(struct check *c, const struct operand *o, const struct 
     if (t->type == TYPE_INT32) {
         return check_broken(c, "weights are 32-bit, expected at most 16 bits");
     }
+    if (o->zero != NULL && o->zero->type != t->type) {
+        return check_broken(c, "weights and their zero point differ in type");
+    }
     if (o->zero != NULL &&
         (!check_zeros(c, o, axis, &z) || (z.v = tensor_ints(c, o->zero)) == NULL)) {
         return false;
@@ -144,30 +146,34 @@ static bool read_weights(struct check *c, const struct operand *o, const struct 
     return true;
 }
 
-/* Is the bias counted in the sum's own units, x_scale * w_scale? */
+/* Is the bias counted in the sum's own units: is its scale, as float32, x_scale * w_scale? */
 static bool same_units(struct check *c, const struct model *m, const struct node *bias,
-                       const struct operand *x, const struct operand *w, size_t n)
+                       const struct operand *x, const struct operand *w, const struct layer *l)
 {
     const struct tensor *t[3] = {model_constant(m, node_input(bias, 1)),
                                  model_constant(m, node_input(x->dq, 1)),
                                  model_constant(m, node_input(w->dq, 1))};
+    const bool gemm = node_is(l->node, "Gemm");
+    const float alpha = (float)(gemm ? node_float(l->node, "alpha", 1) : 1);
     const float *v[3];
 
+    if (gemm && node_float(l->node, "beta", 1) != 1) {
+        return false;
+    }
     for (int i = 0; i < 3; i++) {
-        if (t[i] == NULL || t[i]->type != TYPE_FLOAT || (t[i]->count != 1 && t[i]->count != n) ||
+        if (t[i] == NULL || t[i]->type != TYPE_FLOAT || (t[i]->count != 1 && t[i]->count != l->n) ||
             (v[i] = tensor_floats(c, t[i])) == NULL) {
             return false;
         }
     }
-    for (size_t i = 0; i < n; i++) {
-        const double want =
-            (double)v[1][t[1]->count == 1 ? 0 : i] * (double)v[2][t[2]->count == 1 ? 0 : i];
-        const double have = (double)v[0][t[0]->count == 1 ? 0 : i];
-        if (!(fabs(have - want) <= 1e-5 * fabs(want))) {
+    for (size_t i = 0; i < l->n; i++) {
+        const float scale = v[2][t[2]->count == 1 ? 0 : i] * alpha;
+        const float product = v[1][0] * scale;
+        if (v[0][t[0]->count == 1 ? 0 : i] != product) {
             return false;
         }
     }
-    return true;
+    return t[1]->count == 1 && (t[2]->count == 1 || node_int(w->dq, "block_size", 0) == 0);
 }
 
 /* An integer bias is part of the 32-bit sum; a float bias comes after it. */
@@ -176,11 +182,16 @@ static bool read_bias(struct check *c, const struct tensor *t, struct layer *out
     if (t == NULL || t->type != TYPE_INT32) {
         return true;
     }
-    if (t->count != out->n) {
+    if (t->count != 1 && t->count != out->n) {
         return check_broken(c, "bias has %zu elements, expected %zu", t->count, out->n);
     }
-    out->bias = tensor_ints(c, t);
-    return out->bias != NULL;
+    const int32_t *v = tensor_ints(c, t);
+    int32_t *bias = check_alloc(c, out->n, sizeof *bias);
+    for (size_t i = 0; v != NULL && bias != NULL && i < out->n; i++) {
+        bias[i] = v[t->count == 1 ? 0 : i];
+    }
+    out->bias = bias;
+    return v != NULL && bias != NULL;
 }
 
 static bool read_dequantized_bias(struct check *c, const struct model *m, const struct operand *x,
@@ -189,8 +200,14 @@ static bool read_dequantized_bias(struct check *c, const struct model *m, const 
     struct operand b;
 
     if (!operand_dequantized(m, node_input(out->node, 2), &b) ||
-        !same_units(c, m, b.dq, x, w, out->n)) {
+        !same_units(c, m, b.dq, x, w, out)) {
         return c->reason[0] == '\0';
+    }
+    const int32_t *zero = b.zero != NULL ? tensor_ints(c, b.zero) : NULL;
+    for (size_t i = 0; b.zero != NULL && i < b.zero->count; i++) {
+        if (zero == NULL || zero[i] != 0) {
+            return check_broken(c, "the bias has a zero point, expected 0");
+        }
     }
     return read_bias(c, model_constant(m, b.codes), out);
 }
@@ -276,13 +293,13 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
                             layout.n);
     }
     l->groups = (size_t)groups;
+    int64_t range[2];
     if (!read_weights(c, w, t, &layout, l) || !operand_zero(c, x, &l->x_zero) ||
-        !operand_range(c, m, x, &l->x_min, &l->x_max)) {
+        !operand_range(c, m, x, l->x_zero, range)) {
         return false;
     }
-    if (l->x_zero < l->x_min || l->x_zero > l->x_max) {
-        return check_broken(c, "the zero point lies outside the input's codes");
-    }
+    l->x_min = range[0];
+    l->x_max = range[1];
     const bool bias =
         integer == NULL ? read_dequantized_bias(c, m, x, w, l)
         : integer->bias < 0

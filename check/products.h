@@ -34,11 +34,12 @@ struct operand {
     const struct tensor *zero; /* zero point, NULL when absent (0) */
     const struct node *dq;     /* the DequantizeLinear, NULL for the integer operators */
 };
-/* The DequantizeLinear behind `name`, or false. */
+/* The DequantizeLinear behind `name`, seen through operators that only move elements, or false. */
 bool operand_dequantized(const struct model *m, const char *name, struct operand *o);
-/* Range of the codes of an input: its type, narrowed by an integer Clip before it. */
-bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t *lo,
-                   int64_t *hi);
+/* Range of the codes of an input: its type, narrowed by integer Clips before it, widened to contain
+ * 0 and the zero point. */
+bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t zero,
+                   int64_t range[2]);
 /* A zero point that must be one number. */
 bool operand_zero(struct check *c, const struct operand *o, int64_t *zero);
 

@@ -123,7 +123,7 @@ int cli_parse_datapath(struct cli *cli, const char *option, const char *text, br
 json_t *cli_need_json(const unsigned *need, size_t n);
 void cli_need_text(const unsigned *need, size_t n, char *text, size_t size);
 
-/* ---- rows.c: rows of float32 appended to a .npy file, whole or not at all ---- */
+/* ---- npy_rows.c: rows of float32 appended to a .npy file, whole or not at all ---- */
 struct cli_npy;
 struct cli_npy *cli_npy_create(const char *path);
 void cli_npy_row(struct cli_npy *f, const float *y, size_t n);

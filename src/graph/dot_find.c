@@ -153,6 +153,20 @@ static bool code_dtype(enum brim_dtype t)
            t == BRIM_INT16 || t == BRIM_UINT16;
 }
 
+/* Hands on codes that it was given: only moved, dropped or repeated, so their range stays. */
+static bool hands_on(const struct brim_node *n)
+{
+    static const char *const ops[] = {"Identity",  "Reshape",   "Flatten", "Squeeze",
+                                      "Unsqueeze", "Transpose", "MaxPool"};
+
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        if (is_onnx(n, ops[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Range of the codes: the type's, narrowed by constant Clips, widened to the codes 0 and zero (a
  * padded convolution reads the latter). */
 static void code_range(const struct finder *f, const struct candidate *c, struct brim_dot *d)
@@ -160,8 +174,13 @@ static void code_range(const struct finder *f, const struct candidate *c, struct
     const struct brim_node *n = producer(f, c->x);
 
     brim_dtype_range(f->g->values[c->x].type.dtype, &d->x_min, &d->x_max);
-    for (size_t steps = 0; n != NULL && is_onnx(n, "Clip") && steps < f->g->n_nodes; steps++) {
-        const struct brim_tensor *lo = constant(f, input(n, 1)), *hi = constant(f, input(n, 2));
+    for (size_t steps = 0; n != NULL && steps < f->g->n_nodes; steps++) {
+        const bool clip = is_onnx(n, "Clip");
+        const struct brim_tensor *lo = clip ? constant(f, input(n, 1)) : NULL;
+        const struct brim_tensor *hi = clip ? constant(f, input(n, 2)) : NULL;
+        if (!clip && !hands_on(n)) {
+            break;
+        }
         if (lo != NULL && count(lo) == 1 && brim_dtype_is_integer(lo->type.dtype)) {
             d->x_min = brim_max_i64(d->x_min, brim_tensor_int(lo, 0));
         }

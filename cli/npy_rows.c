@@ -1,4 +1,4 @@
-/* rows.c - rows of float32 into a .npy file (format 1.0), whole or not at all.
+/* npy_rows.c - rows of float32 into a .npy file (format 1.0), whole or not at all.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
