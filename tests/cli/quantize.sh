@@ -1,0 +1,34 @@
+# The main job on a small network: quantize, certify, check, run; the same bytes for any threads.
+calib='synth:glyphs?limit=60'
+expect 0 "$brim" quantize float.onnx -o q.onnx --calib "$calib" --datapath 16 --threads 1 --json
+for key in layers name k n wbits abits rel_error sparsity need seconds peak_rss_mb; do
+    stdout_has "\"$key\": "
+done
+expect 0 "$brim" quantize float.onnx -o q2.onnx --calib "$calib" --datapath 16 --threads 2
+stdout_has '2 layers certified'
+cmp -s q.onnx q2.onnx || fail "the file depends on the number of threads"
+expect 0 "$brim" certify q.onnx -o cert.json
+stdout_has '^proven'
+expect 0 "$check" q.onnx cert.json
+stderr_is_empty
+expect 0 "$brim" run q.onnx --data 'synth:glyphs?limit=60&seed=9' --json
+stdout_has '"persistent": 0'
+expect 0 "$brim" inspect q.onnx
+stdout_has '  16$'
+
+# A tighter datapath than the declared one: said so, and refuted or proven on its own merits.
+expect 0 "$brim" certify q.onnx --datapath 32 -o other.json
+expect 0 "$check" q.onnx other.json
+stderr_has 'note: .*datapath 32, the model declares 16'
+
+expect 0 "$brim" quantize float.onnx -o mixed.onnx --calib "$calib" --datapath 16/8,20 --wbits 4 \
+    --layer 'fc:datapath=18,wbits=8' --solver gpfq --budget axe
+expect 0 "$brim" certify mixed.onnx -o mixed.json --json
+stdout_has '"datapath":"16/8,20"'
+stdout_has '"datapath":"18"'
+expect 0 "$check" mixed.onnx mixed.json
+expect 0 "$brim" quantize float.onnx -o half.onnx --calib "$calib" --layer 'conv:float'
+expect 0 "$brim" certify half.onnx -o half.json
+expect 0 "$check" half.onnx half.json
+stderr_has 'not part of the proof'
+no_temporaries
