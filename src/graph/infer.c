@@ -47,6 +47,28 @@ brim_status brim_infer_same(const struct brim_infer *c, size_t i, size_t j)
     return BRIM_OK;
 }
 
+brim_status brim_infer_scalar(const struct brim_infer *c, size_t i)
+{
+    if (!brim_infer_has(c, i)) {
+        return BRIM_OK;
+    }
+    const int64_t count = brim_shape_count(&c->in[i].shape);
+    if (c->in[i].shape.rank > 1 || count == 0 || count > 1) {
+        return brim_infer_fail(c, "input %zu is not a scalar", i);
+    }
+    return BRIM_OK;
+}
+
+brim_status brim_infer_all_given(const struct brim_infer *c)
+{
+    for (size_t i = 0; i < c->node->n_in; i++) {
+        if (!brim_infer_has(c, i)) {
+            return brim_infer_fail(c, "input %zu is missing", i);
+        }
+    }
+    return BRIM_OK;
+}
+
 brim_status brim_infer_axis(const struct brim_infer *c, int64_t axis, int rank, int *out)
 {
     if (axis < -rank || axis >= rank) {
@@ -103,6 +125,11 @@ brim_status brim_infer_ints(const struct brim_infer *c, size_t i, int64_t *v, si
         return brim_infer_fail(c, "input %zu has rank %d, expected 1", i, c->in[i].shape.rank);
     }
     const struct brim_tensor *t = c->value[i];
+    if (brim_shape_count(&c->in[i].shape) == 0) { /* no value is needed to know it */
+        *n = 0;
+        *known = true;
+        return BRIM_OK;
+    }
     if (t == NULL || t->data == NULL) {
         return BRIM_OK;
     }

@@ -36,6 +36,12 @@ brim_status brim_infer_unsupported(const struct brim_infer *c, const char *fmt, 
 /* Fail unless inputs i and j have the same dtype (where both are known). */
 BRIM_NODISCARD brim_status brim_infer_same(const struct brim_infer *c, size_t i, size_t j);
 
+/* Fail unless input i is one element of rank 0 or 1; unknown and omitted pass. */
+BRIM_NODISCARD brim_status brim_infer_scalar(const struct brim_infer *c, size_t i);
+
+/* Fail when any input is omitted: for operators with any number of them. */
+BRIM_NODISCARD brim_status brim_infer_all_given(const struct brim_infer *c);
+
 /* `axis` counted from the front, or a failure when it is outside [-rank, rank). */
 BRIM_NODISCARD brim_status brim_infer_axis(const struct brim_infer *c, int64_t axis, int rank,
                                            int *out);

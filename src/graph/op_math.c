@@ -26,10 +26,7 @@ static brim_status infer_clip(struct brim_infer *c)
 {
     for (size_t i = 1; i < c->node->n_in; i++) {
         BRIM_TRY(brim_infer_same(c, 0, i));
-        if (brim_infer_has(c, i) && c->in[i].shape.rank > 0 &&
-            brim_shape_count(&c->in[i].shape) > 1) {
-            return brim_infer_fail(c, "the limit in input %zu is not a scalar", i);
-        }
+        BRIM_TRY(brim_infer_scalar(c, i));
     }
     return infer_number(c);
 }
@@ -98,6 +95,7 @@ static brim_status infer_equal(struct brim_infer *c)
 
 static brim_status infer_variadic(struct brim_infer *c)
 {
+    BRIM_TRY(brim_infer_all_given(c));
     c->out[0] = c->in[0];
     for (size_t i = 0; i < c->node->n_in; i++) {
         BRIM_TRY(brim_infer_check(c, i, any_number));

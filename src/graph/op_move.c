@@ -43,6 +43,7 @@ static brim_status infer_concat(struct brim_infer *c)
 {
     int axis = 0;
 
+    BRIM_TRY(brim_infer_all_given(c));
     c->out[0].dtype = c->in[0].dtype;
     for (size_t i = 0; i < c->node->n_in; i++) {
         BRIM_TRY(brim_infer_check(c, i, BRIM_T_ALL));
@@ -192,9 +193,7 @@ static brim_status infer_pad(struct brim_infer *c)
 
     BRIM_TRY(brim_infer_check(c, 0, BRIM_T_ALL));
     BRIM_TRY(brim_infer_same(c, 0, 2));
-    if (brim_infer_has(c, 2) && brim_shape_count(&c->in[2].shape) > 1) {
-        return brim_infer_fail(c, "the constant in input 2 is not a scalar");
-    }
+    BRIM_TRY(brim_infer_scalar(c, 2));
     BRIM_TRY(brim_resolve_pads(c, &p));
     c->out[0] = c->in[0];
     for (int i = 0; i < c->in[0].shape.rank; i++) {

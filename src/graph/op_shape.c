@@ -33,6 +33,8 @@ static brim_status infer_dropout(struct brim_infer *c)
     BRIM_TRY(brim_infer_check(c, 0, BRIM_T_FLOATS));
     BRIM_TRY(brim_infer_check(c, 1, BRIM_T_FLOATS));
     BRIM_TRY(brim_infer_check(c, 2, BRIM_T(BRIM_BOOL)));
+    BRIM_TRY(brim_infer_scalar(c, 1));
+    BRIM_TRY(brim_infer_scalar(c, 2));
     c->out[0] = c->in[0];
     if (c->node->n_out > 1) {
         c->out[1] = c->in[0];

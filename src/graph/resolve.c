@@ -52,7 +52,8 @@ static brim_status normalise_axes(const struct brim_infer *c, struct list *axes,
     return BRIM_OK;
 }
 
-/* The elements of [start, end) by `step` in an axis of `dim`, as numpy slices. */
+/* The elements of [start, end) by `step` in an axis of `dim`. As numpy slices, except that a start
+ * before the first element is the first also when the step is negative (ONNX says so). */
 static void slice_axis(struct brim_slice *s, int axis, int64_t dim, const int64_t range[3])
 {
     const int64_t step = brim_max_i64(range[2], -INT64_MAX);

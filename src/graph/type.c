@@ -66,6 +66,11 @@ int64_t brim_shape_count(const struct brim_shape *s)
     if (s->rank < 0) {
         return -1;
     }
+    for (int i = 0; i < s->rank; i++) { /* so that the order of huge sizes and 0 does not matter */
+        if (s->dim[i] == 0) {
+            count = 0;
+        }
+    }
     for (int i = 0; i < s->rank; i++) {
         if (s->dim[i] < 0 || __builtin_mul_overflow(count, s->dim[i], &count)) {
             return -1;

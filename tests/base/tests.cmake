@@ -1,1 +1,2 @@
 brim_test(base base)
+brim_test(base half)

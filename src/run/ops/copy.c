@@ -40,6 +40,8 @@ static bool simplify(const struct brim_copy *c, struct brim_copy *s)
         if (c->dim[i] == 0) {
             return false;
         }
+    }
+    for (int i = 0; i < c->rank; i++) {
         if (c->dim[i] == 1) {
             continue;
         }
@@ -91,11 +93,11 @@ void brim_copy_strided(const struct brim_copy *c, size_t size, void *out, const 
 
 void brim_shape_strides(const struct brim_shape *s, ptrdiff_t stride[BRIM_MAX_RANK])
 {
-    ptrdiff_t step = 1;
+    size_t step = 1; /* of a tensor without elements it may wrap; then nobody uses it */
 
     for (int i = s->rank - 1; i >= 0; i--) {
-        stride[i] = step;
-        step *= (ptrdiff_t)s->dim[i];
+        stride[i] = (ptrdiff_t)step;
+        step *= (size_t)s->dim[i];
     }
 }
 

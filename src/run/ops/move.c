@@ -76,11 +76,11 @@ static brim_status run_slice(struct brim_op_call *c)
 
     BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_resolve_slice(&view, &s));
+    if (brim_shape_count(&c->out[0].type.shape) == 0) {
+        return BRIM_OK;
+    }
     brim_shape_strides(in, stride);
     for (int i = 0; i < in->rank; i++) {
-        if (s.count[i] == 0) {
-            return BRIM_OK;
-        }
         copy.dim[i] = (size_t)s.count[i];
         copy.stride[i] = s.count[i] > 1 ? stride[i] * (ptrdiff_t)s.step[i] : 0;
         at += stride[i] * (ptrdiff_t)s.start[i];

@@ -71,7 +71,8 @@ static void pad_row(const int64_t *table, size_t n, size_t size, char *out, cons
 static ptrdiff_t input_row(const struct brim_shape *in, int64_t *const table[BRIM_MAX_RANK],
                            const size_t index[BRIM_MAX_RANK])
 {
-    ptrdiff_t stride[BRIM_MAX_RANK], at = 0;
+    ptrdiff_t stride[BRIM_MAX_RANK];
+    size_t at = 0;
 
     brim_shape_strides(in, stride);
     for (int i = 0; i < in->rank - 1; i++) {
@@ -79,9 +80,9 @@ static ptrdiff_t input_row(const struct brim_shape *in, int64_t *const table[BRI
         if (k < 0) {
             return -1;
         }
-        at += stride[i] * (ptrdiff_t)k;
+        at += (size_t)stride[i] * (size_t)k;
     }
-    return at;
+    return (ptrdiff_t)at;
 }
 
 static brim_status pad_all(struct brim_op_call *c, const struct brim_pads *p, const void *constant)
@@ -113,21 +114,17 @@ static brim_status pad_all(struct brim_op_call *c, const struct brim_pads *p, co
 }
 
 /* The value to pad with, as one element: an input since opset 11, a float attribute before. */
-static brim_status pad_value(const struct brim_op_call *c, uint64_t *value)
+static void pad_value(const struct brim_op_call *c, uint64_t *value)
 {
     const enum brim_dtype t = c->in[0]->type.dtype;
+    const float f = brim_node_float(c->node, "value", 0);
 
     *value = 0;
     if (c->n_in > 2 && c->in[2] != NULL) {
-        if (brim_shape_count(&c->in[2]->type.shape) != 1) {
-            return brim_op_fail(c, BRIM_ERR_ARG, "the constant is not a scalar");
-        }
         memcpy(value, c->in[2]->data, brim_dtype_size(t));
-        return BRIM_OK;
+    } else {
+        brim_cast(BRIM_FLOAT, &f, t, value, 1);
     }
-    const float f = brim_node_float(c->node, "value", 0);
-    brim_cast(BRIM_FLOAT, &f, t, value, 1);
-    return BRIM_OK;
 }
 
 static brim_status run_pad(struct brim_op_call *c)
@@ -138,7 +135,7 @@ static brim_status run_pad(struct brim_op_call *c)
 
     BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_resolve_pads(&view, &p));
-    BRIM_TRY(pad_value(c, &value));
+    pad_value(c, &value);
     if (c->in[0]->type.shape.rank == 0) {
         memcpy(c->out[0].data, c->in[0]->data, brim_dtype_size(c->in[0]->type.dtype));
         return BRIM_OK;

@@ -82,7 +82,7 @@ static void add_axis(struct axes *a, size_t dim, ptrdiff_t stride)
     if (dim == 1) {
         return;
     }
-    if (last >= 0 && a->stride[last] == stride * (ptrdiff_t)dim) {
+    if (last >= 0 && (size_t)a->stride[last] == (size_t)stride * dim) {
         a->dim[last] *= dim;
         a->stride[last] = stride;
         return;

@@ -204,7 +204,7 @@ static void widest(enum brim_dtype t, uint64_t limit[2])
 }
 
 /* The limits are attributes before opset 11, inputs since. */
-static brim_status clip_limits(const struct brim_op_call *c, uint64_t limit[2])
+static void clip_limits(const struct brim_op_call *c, uint64_t limit[2])
 {
     static const char *const names[2] = {"min", "max"};
     const enum brim_dtype t = c->in[0]->type.dtype;
@@ -214,9 +214,6 @@ static brim_status clip_limits(const struct brim_op_call *c, uint64_t limit[2])
         const float f = brim_node_float(c->node, names[i], 0);
         const double d = (double)f;
         if (1 + i < c->n_in && c->in[1 + i] != NULL) {
-            if (brim_shape_count(&c->in[1 + i]->type.shape) != 1) {
-                return brim_op_fail(c, BRIM_ERR_ARG, "the limit '%s' is not a scalar", names[i]);
-            }
             memcpy(&limit[i], c->in[1 + i]->data, brim_dtype_size(t));
         } else if (brim_node_attr(c->node, names[i]) != NULL && t == BRIM_FLOAT) {
             memcpy(&limit[i], &f, sizeof f);
@@ -224,7 +221,6 @@ static brim_status clip_limits(const struct brim_op_call *c, uint64_t limit[2])
             memcpy(&limit[i], &d, sizeof d);
         }
     }
-    return BRIM_OK;
 }
 
 static brim_status run_clip(struct brim_op_call *c)
@@ -238,7 +234,7 @@ static brim_status run_clip(struct brim_op_call *c)
     if (loop == NULL) {
         return brim_op_fail(c, BRIM_ERR_UNSUPPORTED, "is not defined for %s", brim_dtype_name(t));
     }
-    BRIM_TRY(clip_limits(&wide, limit));
+    clip_limits(&wide, limit);
     loop((size_t)brim_shape_count(&c->in[0]->type.shape), wide.out[0].data, wide.in[0]->data,
          &limit[0], &limit[1]);
     brim_narrow(c, &wide);
