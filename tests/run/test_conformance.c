@@ -87,6 +87,12 @@ static const char *const operators[] = {"Abs",
                                         "Unsqueeze",
                                         "Where"};
 
+/* Cases that contradict ONNX's own text: its QLinearMatMul saturates, and so do brim and
+ * onnxruntime, but the expected int8 outputs were made by wrapping. */
+static const char *const errata[] = {
+    "test_qlinearmatmul_2D_int8_float16", "test_qlinearmatmul_2D_int8_float32",
+    "test_qlinearmatmul_3D_int8_float16", "test_qlinearmatmul_3D_int8_float32"};
+
 static const char *filter = ""; /* from the command line */
 
 /* ---- the archive ---- */
@@ -213,6 +219,17 @@ static bool nodes_outside(const pb_model *m, pb_node *const *node, size_t n)
     return false;
 }
 
+static bool is_erratum(const char *name, size_t length)
+{
+    for (size_t i = 0; i < sizeof errata / sizeof errata[0]; i++) {
+        const size_t n = strlen(errata[i]);
+        if (length >= n && strncmp(name + length - n, errata[i], n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* May brim say that it does not support this model? */
 static bool outside(const pb_model *m)
 {
@@ -299,6 +316,14 @@ static bool near(double got, double want)
            fabs(got - want) <= 1e-7 + 1e-3 * fabs(want);
 }
 
+/* Is this difference the one that the errata are about: a saturated element? */
+static bool saturated(const struct brim_tensor *got, size_t i)
+{
+    const int8_t v = ((const int8_t *)got->data)[i];
+
+    return got->type.dtype == BRIM_INT8 && (v == INT8_MIN || v == INT8_MAX);
+}
+
 static brim_status compare(brim_ctx *ctx, const struct brim_tensor *got,
                            const struct brim_tensor *want)
 {
@@ -317,6 +342,10 @@ static brim_status compare(brim_ctx *ctx, const struct brim_tensor *got,
     for (size_t i = 0; i < n; i++) {
         const size_t at = i * size;
         if (exact && memcmp((char *)got->data + at, (char *)want->data + at, size) != 0) {
+            if (saturated(got, i)) {
+                return brim_fail(ctx, BRIM_ERR_UNSUPPORTED,
+                                 "element %zu of %zu saturates, expected it to wrap", i, n);
+            }
             return brim_fail(ctx, BRIM_ERR_INTERNAL, "element %zu of %zu is wrong", i, n);
         }
         if (!exact && !near(as_double(got, i), as_double(want, i))) {
@@ -368,11 +397,12 @@ static enum outcome run_case(brim_ctx *ctx, const struct test_case *t)
     brim_clear_error(ctx);
     brim_arena_init(&arena, ctx);
     ASSERT_OK(ctx, brim_wire_unpack(&arena, t->files[0].data, t->files[0].size, &m));
-    const bool allowed = outside(m);
+    bool allowed = outside(m);
     brim_status s = brim_onnx_load_memory(ctx, t->files[0].data, t->files[0].size, &g);
     if (s == BRIM_OK) {
         s = run_graph(ctx, &arena, g, t);
     }
+    allowed = allowed || (s == BRIM_ERR_UNSUPPORTED && is_erratum(t->name, t->length));
     const enum outcome o = s == BRIM_OK ? PASSED : allowed ? UNSUPPORTED : FAILED;
     if (o != PASSED) {
         print_message("%s %.*s: %s\n", o == FAILED ? "FAILED" : "unsupported", (int)t->length,
