@@ -33,12 +33,8 @@ unsigned brim_width_of(int64_t lo, int64_t hi)
     const uint64_t below = (uint64_t)(lo < 0 ? -(lo + 1) : 0);
     const uint64_t above = (uint64_t)(hi > 0 ? hi : 0);
     const uint64_t magnitude = below | above;
-    unsigned width = 2;
 
-    while (width < 64 && magnitude >> (width - 1) != 0) {
-        width++;
-    }
-    return width;
+    return magnitude < 2 ? 2 : 65 - (unsigned)__builtin_clzll(magnitude);
 }
 
 /* Widen r by the products that one code can make; false when an end leaves int64. */
@@ -72,16 +68,18 @@ static brim_status stage_need(brim_ctx *ctx, const brim_stage *s, const int32_t 
     brim_range r = {0, 0};
 
     *need = brim_width_of(0, 0);
-    for (size_t i = 0; i < k; i++) {
-        if (i % tile == 0) {
-            r = (brim_range){0, 0};
+    for (size_t first = 0, n; first < k; first += n) {
+        n = brim_min_size(tile, k - first);
+        r = (brim_range){0, 0};
+        for (size_t i = 0; i < n; i++) {
+            if (!add_code(&r, w[first + i], &x)) {
+                return brim_fail(ctx, BRIM_ERR_ARG,
+                                 "partial sums of %zu products exceed 63 bits, expected smaller "
+                                 "codes",
+                                 k);
+            }
         }
-        if (!add_code(&r, w[i], &x)) {
-            return brim_fail(ctx, BRIM_ERR_ARG,
-                             "partial sums of %zu products exceed 63 bits, expected smaller codes",
-                             k);
-        }
-        const unsigned width = brim_width_of(r.lo, r.hi);
+        const unsigned width = brim_width_of(r.lo, r.hi); /* the range only grew */
         *need = width > *need ? width : *need;
     }
     *range = r;
@@ -132,10 +130,10 @@ static struct worst find_worst(const brim_stage *s, const int32_t *w, size_t k, 
     const size_t tile = tile_length(s, k);
     struct worst best = {0, 0, true, -1, 0};
 
-    for (size_t first = 0; first < k; first += tile) {
-        const size_t n = brim_min_size(tile, k - first);
+    for (size_t first = 0, n; first < k; first += n) {
         brim_range r = {0, 0};
 
+        n = brim_min_size(tile, k - first);
         for (size_t i = 0; i < n; i++) {
             if (!add_code(&r, w[first + i], &x)) {
                 break; /* brim_datapath_need() has refused these */
@@ -146,9 +144,6 @@ static struct worst find_worst(const brim_stage *s, const int32_t *w, size_t k, 
         }
         if (-(r.lo + 1) > best.reach) {
             best = (struct worst){first, n, false, -(r.lo + 1), r.lo};
-        }
-        if (k - first <= tile) {
-            break;
         }
     }
     return best;

@@ -277,12 +277,14 @@ static void watch_products(const brim_stage *s, const int32_t *w, const int32_t 
                            brim_events *ev)
 {
     struct reg r = {0};
+    uint64_t left = s->tile; /* 0, the whole reduction, never comes round again */
 
     for (size_t i = 0; i < k; i++) {
         const int64_t p = (int64_t)w[i] * x[i];
 
-        if (s->tile != 0 && i % s->tile == 0) {
+        if (left-- == 0) {
             r.value = 0;
+            left = s->tile - 1;
         }
         r.value = brim_add_clip(r.value, p, 64);
         watch(&r, r.value);
@@ -301,15 +303,15 @@ int64_t brim_datapath_dot(const brim_datapath *dp, const int32_t *w, const int32
         return 0;
     }
     struct machine m = {.dp = dp, .stack = scratch, .temp = scratch + k};
-    const int64_t result = run(&m, w, x, k);
 
-    if (ev != NULL) {
-        struct machine exact = {.dp = dp, .exact = true, .stack = scratch, .temp = scratch + k};
-
-        (void)run(&exact, w, x, k);
-        *ev = (brim_events){.persistent = exact.persistent,
-                            .transient = exact.transient && !exact.persistent};
-        watch_products(&dp->stage[0], w, x, k, ev);
+    if (ev == NULL) {
+        return run(&m, w, x, k);
     }
-    return result;
+    struct machine exact = {.dp = dp, .exact = true, .stack = scratch, .temp = scratch + k};
+    const int64_t total = run(&exact, w, x, k);
+    *ev = (brim_events){.persistent = exact.persistent,
+                        .transient = exact.transient && !exact.persistent};
+    watch_products(&dp->stage[0], w, x, k, ev);
+    /* Where no value left its register, the two machines do the same. */
+    return exact.persistent || exact.transient ? run(&m, w, x, k) : total;
 }

@@ -95,8 +95,8 @@ static brim_status pack_real(brim_ctx *ctx, struct brim_dot_kernel *d)
     return BRIM_OK;
 }
 
-/* Scratch: GEMM [block][k] inputs and [block][outputs] totals; lanes one packed panel of rows;
- * scalar the lists of brim_datapath_dot(). A mebibyte of inputs at a time stays in the caches. */
+/* Scratch: GEMM [block][k] inputs and [block][outputs] totals; lanes one packed panel of rows, and
+ * as scalar the lists of brim_datapath_dot(). A mebibyte of inputs at a time stays in the caches. */
 static brim_status size_scratch(brim_ctx *ctx, struct brim_dot_kernel *d)
 {
     const size_t real = d->plan.path == BRIM_DOT_GEMM_F32 ? sizeof(float) : sizeof(double);
@@ -114,7 +114,7 @@ static brim_status size_scratch(brim_ctx *ctx, struct brim_dot_kernel *d)
         count = d->block;
     } else if (lanes(d)) {
         count = d->k;
-        size = BRIM_LANES * sizeof(int32_t);
+        size = BRIM_LANES * sizeof(int32_t) + 2 * sizeof(int64_t);
     } else {
         count = d->k;
         size = 2 * sizeof(int64_t);
@@ -273,6 +273,33 @@ static void run_gemm(const struct brim_dot_kernel *d, const struct brim_dot_rows
     }
 }
 
+/* One output by the reference. `lists` holds 2*k values. */
+static int64_t run_one(const struct brim_dot_kernel *d, const struct brim_dot_rows *r, size_t i,
+                       size_t c, int64_t *lists, struct brim_dot_counts *counts)
+{
+    const int32_t *w = d->w + (r->group * d->outputs + c) * d->k;
+    const int32_t *x = r->x + i * r->x_stride;
+    brim_events ev;
+
+    if (!d->plan.lanes.count) {
+        return brim_datapath_dot(&d->datapath, w, x, d->k, lists, NULL);
+    }
+    const int64_t y = brim_datapath_dot(&d->datapath, w, x, d->k, lists, &ev);
+    const struct brim_dot_counts one = {0, ev.transient, ev.persistent, ev.product, ev.min_width};
+    brim_dot_counts_add(counts, &one);
+    return y;
+}
+
+static void run_scalar(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                       struct brim_dot_counts *counts)
+{
+    for (size_t i = 0; i < r->m; i++) {
+        for (size_t c = 0; c < d->outputs; c++) {
+            r->y[i * r->y_stride + c] = run_one(d, r, i, c, r->scratch, counts);
+        }
+    }
+}
+
 static void run_panel(const struct brim_dot_kernel *d, const int32_t *panel, const int32_t *shared,
                       int64_t *y, struct brim_lane_tally *tally)
 {
@@ -283,8 +310,17 @@ static void run_panel(const struct brim_dot_kernel *d, const int32_t *panel, con
     }
 }
 
+/* The lists of run_one() lie behind the packed rows. */
+static int64_t run_odd(const struct brim_dot_kernel *d, const struct brim_dot_rows *r, size_t i,
+                       size_t c, struct brim_dot_counts *counts)
+{
+    int64_t *lists = (int64_t *)r->scratch + d->k * BRIM_LANES / 2;
+
+    return run_one(d, r, i, c, lists, counts);
+}
+
 static void lanes_over_outputs(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
-                               struct brim_lane_tally *tally)
+                               struct brim_lane_tally *tally, struct brim_dot_counts *counts)
 {
     const int32_t *panel = d->panel + r->group * d->panels * d->k * BRIM_LANES;
 
@@ -295,32 +331,45 @@ static void lanes_over_outputs(const struct brim_dot_kernel *d, const struct bri
             int64_t y[BRIM_LANES];
 
             run_panel(d, panel, r->x + i * r->x_stride, y, tally);
-            memcpy(r->y + i * r->y_stride + first, y, n * sizeof *y);
+            for (size_t l = 0; l < n; l++) {
+                const bool odd = d->plan.lanes.recheck && tally->odd[l];
+
+                r->y[i * r->y_stride + first + l] =
+                    odd ? run_odd(d, r, i, first + l, counts) : y[l];
+            }
+        }
+    }
+}
+
+/* Rows first..first+m side by side, padded with zero rows. */
+static void pack_rows(const struct brim_dot_kernel *d, const struct brim_dot_rows *r, size_t first,
+                      size_t m, int32_t *panel)
+{
+    for (size_t l = 0; l < BRIM_LANES; l++) {
+        const int32_t *x = r->x + (l < m ? first + l : first) * r->x_stride;
+
+        for (size_t j = 0; j < d->k; j++) {
+            panel[j * BRIM_LANES + l] = l < m ? x[j] : 0;
         }
     }
 }
 
 static void lanes_over_rows(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
-                            struct brim_lane_tally *tally)
+                            struct brim_lane_tally *tally, struct brim_dot_counts *counts)
 {
-    int32_t *panel = r->scratch;
-
     for (size_t first = 0; first < r->m; first += BRIM_LANES) {
         const size_t m = brim_min_size(BRIM_LANES, r->m - first);
 
-        for (size_t l = 0; l < BRIM_LANES; l++) {
-            const int32_t *x = r->x + (first + l) * r->x_stride;
-
-            for (size_t j = 0; j < d->k; j++) {
-                panel[j * BRIM_LANES + l] = l < m ? x[j] : 0;
-            }
-        }
+        pack_rows(d, r, first, m, r->scratch);
         for (size_t c = 0; c < d->outputs; c++) {
             int64_t y[BRIM_LANES];
 
-            run_panel(d, panel, d->w + (r->group * d->outputs + c) * d->k, y, tally);
+            run_panel(d, r->scratch, d->w + (r->group * d->outputs + c) * d->k, y, tally);
             for (size_t l = 0; l < m; l++) {
-                r->y[(first + l) * r->y_stride + c] = y[l];
+                const bool odd = d->plan.lanes.recheck && tally->odd[l];
+
+                r->y[(first + l) * r->y_stride + c] =
+                    odd ? run_odd(d, r, first + l, c, counts) : y[l];
             }
         }
     }
@@ -331,37 +380,18 @@ static void run_lanes(const struct brim_dot_kernel *d, const struct brim_dot_row
 {
     struct brim_lane_tally tally = {0};
 
+    if (r->m == 0 || d->outputs == 0) {
+        return;
+    }
     /* Runs of a panel; packing rows costs about two. */
     if ((r->m + BRIM_LANES - 1) / BRIM_LANES * (d->outputs + 2) < r->m * d->panels) {
-        lanes_over_rows(d, r, &tally);
+        lanes_over_rows(d, r, &tally, counts);
     } else {
-        lanes_over_outputs(d, r, &tally);
+        lanes_over_outputs(d, r, &tally, counts);
     }
-    if (r->m > 0 && d->outputs > 0) {
-        counts->transient += tally.transient;
-        counts->persistent += tally.persistent;
-        counts->product += tally.product;
-        counts->min_width = (uint8_t)brim_width_of(tally.lo, tally.hi);
-    }
-}
-
-static void run_scalar(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
-                       struct brim_dot_counts *counts)
-{
-    for (size_t i = 0; i < r->m; i++) {
-        for (size_t c = 0; c < d->outputs; c++) {
-            const int32_t *w = d->w + (r->group * d->outputs + c) * d->k;
-            brim_events ev = {0};
-
-            r->y[i * r->y_stride + c] =
-                brim_datapath_dot(&d->datapath, w, r->x + i * r->x_stride, d->k, r->scratch,
-                                  d->plan.lanes.count ? &ev : NULL);
-            counts->transient += ev.transient;
-            counts->persistent += ev.persistent;
-            counts->product += ev.product;
-            counts->min_width = ev.min_width > counts->min_width ? ev.min_width : counts->min_width;
-        }
-    }
+    const struct brim_dot_counts all = {0, tally.transient, tally.persistent, tally.product,
+                                        (uint8_t)brim_width_of(tally.lo, tally.hi)};
+    brim_dot_counts_add(counts, &all);
 }
 
 void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim_dot_rows *rows)

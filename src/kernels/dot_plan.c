@@ -8,7 +8,8 @@
  *                       below it too
  * Argument    A stage with need <= width below which nothing overflows is EXACT whatever its mode.
  *             Wrapping once at the end equals wrapping at every addition. q (until done) and g
- * equal clip(total) when every term fits the register. A spill register loses nothing; what reaches
+ * equal clip(total) when every term fits the register; where a product may not, the lanes in which
+ *             one did not are left to the reference. A spill register loses nothing; what reaches
  * the next stage differs only in how the total is cut, which an EXACT or WRAP stage cannot tell.
  * Everything else is left to brim_datapath_dot(). Events compare exact terms, so need[i] <= width
  * alone makes stage i SAFE. Cost        O(n k) for each stage.
@@ -100,8 +101,8 @@ static bool value_kind(const brim_datapath *dp, const struct facts *f, size_t i,
         return true;
     case BRIM_MODE_SORTED:
     case BRIM_MODE_GREEDY:
-        *kind = BRIM_LANE_CLIP;
-        return s->rounds == 0 && terms_fit(dp, f, i, exact_below);
+        *kind = BRIM_LANE_CLIP; /* stage 0: products are watched where they may not fit */
+        return s->rounds == 0 && (i == 0 || terms_fit(dp, f, i, exact_below));
     case BRIM_MODE_SPILL:
         break; /* how the total is cut must not matter to the next stage */
     }
@@ -129,8 +130,7 @@ static bool event_kind(const brim_datapath *dp, const struct facts *f, size_t i,
     case BRIM_MODE_SORTED:
     case BRIM_MODE_GREEDY:
         *kind = BRIM_LANE_TOTAL;
-        return s->rounds == 0 && !cut &&
-               (i > 0 ? f->need[i - 1] <= s->width : terms_fit(dp, f, 0, true));
+        return s->rounds == 0 && !cut && (i == 0 || f->need[i - 1] <= s->width);
     case BRIM_MODE_SPILL:
         *kind = BRIM_LANE_SPILLS;
         break;
@@ -160,7 +160,9 @@ static bool plan_lanes(const brim_datapath *dp, const struct facts *f, unsigned 
         to->hi = brim_register_max(width);
         to->tile = s->tile == 0 || s->tile > plan->k ? plan->k : (size_t)s->tile;
     }
-    plan->products = plan->count && brim_width_of(f->p_lo, f->p_hi) > dp->stage[0].width;
+    const bool misfits = !terms_fit(dp, f, 0, true);
+    plan->recheck = misfits && plan->stage[0].value == BRIM_LANE_CLIP;
+    plan->products = misfits && (plan->count || plan->recheck);
     return true;
 }
 
@@ -176,8 +178,8 @@ static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_pla
             return false;
         }
     }
-    if (lanes->count || last.value == BRIM_LANE_SATURATE || outputs < 8 || lanes->k == 0 ||
-        lanes->k > INT32_MAX || outputs > INT32_MAX || reach > INT64_C(1) << 53) {
+    if (lanes->count || lanes->recheck || last.value == BRIM_LANE_SATURATE || outputs < 8 ||
+        lanes->k == 0 || lanes->k > INT32_MAX || outputs > INT32_MAX || reach > INT64_C(1) << 53) {
         return false;
     }
     plan->path = reach <= INT64_C(1) << 24 ? BRIM_DOT_GEMM_F32 : BRIM_DOT_GEMM_F64;

@@ -38,12 +38,15 @@ struct brim_lane_plan {
     size_t n_stages, k;
     struct brim_lane_stage stage[BRIM_MAX_STAGES];
     bool count;
-    bool products; /* counting, and some product may leave the first register */
+    bool products; /* some product may leave the first register, and it matters: */
+    bool recheck;  /* lanes where one does are wrong, only marked: the caller computes them anew */
 };
 
 struct brim_lane_tally {
     uint64_t transient, persistent, product; /* lanes */
     int64_t lo, hi;                          /* extremes of the first stage's prefixes */
+    bool odd[BRIM_LANES];                    /* with recheck, of the last run: neither in y nor in
+                                                the lanes counted above */
 };
 
 /* y[l] for every lane; *tally is added to when the plan counts. The 32-bit lanes ask that the sum

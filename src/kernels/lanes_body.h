@@ -23,9 +23,9 @@ struct lane_register {
 
 struct lane_state {
     struct lane_register reg[BRIM_MAX_STAGES];
-    LANE exit[BRIM_LANES], persistent[BRIM_LANES]; /* 0 or 1 */
-    LANE p_lo[BRIM_LANES], p_hi[BRIM_LANES];       /* extremes of products */
-    LANE all_lo[BRIM_LANES], all_hi[BRIM_LANES];   /* of the first stage's prefixes */
+    LANE exit[BRIM_LANES], persistent[BRIM_LANES], odd[BRIM_LANES]; /* 0 or 1 */
+    LANE p_lo[BRIM_LANES], p_hi[BRIM_LANES];                        /* extremes of products */
+    LANE all_lo[BRIM_LANES], all_hi[BRIM_LANES]; /* of the first stage's prefixes */
 };
 
 LANE_INLINE LANE lane_min(LANE a, LANE b)
@@ -196,24 +196,31 @@ LANE_INLINE void lane_clear(struct lane_register *r)
     }
 }
 
+/* Lanes in which some product does not fit the first register. */
+LANE_INLINE void lane_find_odd(struct lane_state *s, const struct brim_lane_stage *first)
+{
+    const LANE lo = (LANE)first->lo, hi = (LANE)first->hi;
+
+    FOR_LANES
+    {
+        s->odd[l] = (LANE)((s->p_lo[l] < lo) | (s->p_hi[l] > hi));
+    }
+}
+
 LANE_INLINE void lane_tally(const struct lane_state *s, const struct brim_lane_plan *plan,
                             struct brim_lane_tally *tally)
 {
-    const LANE p_lo = (LANE)plan->stage[0].lo, p_hi = (LANE)plan->stage[0].hi;
     LANE transient = 0, persistent = 0, product = 0, lo = 0, hi = 0;
 
     FOR_LANES
     {
-        transient += s->exit[l] & ~s->persistent[l];
-        persistent += s->persistent[l];
+        const LANE skip = plan->recheck ? s->odd[l] : 0;
+
+        transient += s->exit[l] & ~s->persistent[l] & ~skip;
+        persistent += s->persistent[l] & ~skip;
+        product += s->odd[l] & ~skip;
         lo = lane_min(lo, s->all_lo[l]);
         hi = lane_max(hi, s->all_hi[l]);
-    }
-    if (plan->products) {
-        FOR_LANES
-        {
-            product += (LANE)((s->p_lo[l] < p_lo) | (s->p_hi[l] > p_hi));
-        }
     }
     tally->transient += (uint64_t)transient;
     tally->persistent += (uint64_t)persistent;
@@ -254,6 +261,7 @@ static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
     {
         s.exit[l] = 0;
         s.persistent[l] = 0;
+        s.odd[l] = 0;
         s.p_lo[l] = 0;
         s.p_hi[l] = 0;
         s.all_lo[l] = 0;
@@ -275,8 +283,17 @@ static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
     {
         y[l] = last->value[l];
     }
+    if (plan->products) {
+        lane_find_odd(&s, &plan->stage[0]);
+    }
     if (plan->count) {
         lane_tally(&s, plan, tally);
+    }
+    if (plan->recheck) {
+        FOR_LANES
+        {
+            tally->odd[l] = s.odd[l] != 0;
+        }
     }
 }
 
