@@ -355,6 +355,12 @@ static void ceil_mode_by_hand(void **state)
     ASSERT_OK(ctx, call_run(&c));
     assert_shape(&c, 0, SHAPE(1, 1, 3));
     assert_floats(c.out[0].data, (const float[]){1.5f, 3.5f, 5}, 3, 0);
+    call_int(&c, "count_include_pad", 1); /* what lies beyond the padding is not padding */
+    ASSERT_OK(ctx, call_run(&c));
+    assert_floats(c.out[0].data, (const float[]){1.5f, 3.5f, 5}, 3, 0);
+    CALL_INTS(&c, "pads", 0, 1);
+    ASSERT_OK(ctx, call_run(&c));
+    assert_floats(c.out[0].data, (const float[]){1.5f, 3.5f, 2.5f}, 3, 0);
     call_end(&c);
 
     call_begin(&c, ctx, "MaxPool", 12);

@@ -2,8 +2,8 @@
  * Apache-2.0
  *
  * Plane by plane (one channel of one sample) in double, which holds every element type exactly.
- * A divisor that includes padding counts the whole kernel, also where ceil_mode lets the last
- * window reach beyond the stated padding.
+ * A divisor that includes padding counts the stated padding only, not what lies beyond it where
+ * ceil_mode lets the last window reach further.
  */
 #include <math.h>
 #include <string.h>
@@ -124,8 +124,10 @@ static void average_window(const struct pool *p, const struct span *s, size_t pl
         }
     }
     for (int i = 0; i < 3; i++) {
+        const int64_t beyond = w->in[i] + w->after[i] - s->start[i]; /* > 0 by the output's size */
+        const int64_t d = w->dilation[i], padded = brim_min_i64(w->kernel[i], (beyond + d - 1) / d);
         const int64_t seen = brim_max_i64(0, s->last[i] - s->first[i]);
-        count *= (double)(p->include_pad ? w->kernel[i] : seen);
+        count *= (double)(p->include_pad ? padded : seen);
     }
     p->y[at] = count > 0 ? sum / count : 0;
 }
