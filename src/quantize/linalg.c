@@ -10,11 +10,6 @@
 #include <cblas.h>
 #include <lapacke.h>
 
-void brim_linalg_init(void)
-{
-    openblas_set_num_threads(1);
-}
-
 static double mean_diagonal(const struct brim_factor *f)
 {
     double sum = 0.0;

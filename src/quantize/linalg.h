@@ -4,9 +4,6 @@
 
 #include "base/ctx.h"
 
-/* Pin OpenBLAS to one thread: brim's own threads split the work in a fixed order. */
-void brim_linalg_init(void);
-
 /* A and r with H(order, order) + d I = (diag(r) A)^T (diag(r) A), A unit lower triangular.
  * Positions with H_kk = 0 stand alone with a diagonal of 1. d starts at damp times the mean
  * diagonal and grows tenfold on failure up to 0.1 times it; BRIM_ERR_ARG then. */

@@ -11,7 +11,6 @@
 #include <float.h>
 
 #include "base/parallel.h"
-#include "quantize/linalg.h"
 #include "quantize/sweep.h"
 
 #define MAX_K       65536
@@ -296,7 +295,7 @@ brim_status brim_solve_layer(brim_ctx *ctx, const brim_layer_problem *problem,
         }
         return BRIM_OK;
     }
-    brim_linalg_init();
+    brim_parallel_init();
     brim_arena_init(&l.arena, ctx);
     status = solve_prepared(&l, solution);
     brim_layer_free(&l);

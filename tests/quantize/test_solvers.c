@@ -240,10 +240,10 @@ static void bad_problems(void **state)
 
     (void)state;
     layer_make(&l, (size_t[]){3, 6, 9}, 2, 0, 255);
-    l.w[8] = NAN;
+    l.w[8] = (float)NAN;
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "channel 1", brim_solve_layer(ctx, &l.p, &p, &l.s));
     l.w[8] = 1.0F;
-    l.h[7] = INFINITY;
+    l.h[7] = HUGE_VAL;
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "second moment", brim_solve_layer(ctx, &l.p, &p, &l.s));
     l.h[7] = -1.0;
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "input 1", brim_solve_layer(ctx, &l.p, &p, &l.s));
@@ -254,7 +254,7 @@ static void bad_problems(void **state)
     p.wbits = 9;
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "9 bits", brim_solve_layer(ctx, &l.p, &p, &l.s));
     p.wbits = 8;
-    p.damping = NAN;
+    p.damping = (double)NAN;
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "damping", brim_solve_layer(ctx, &l.p, &p, &l.s));
     p.damping = 0.01;
     l.p.datapath = NULL;
