@@ -11,15 +11,11 @@
 
 #include <cblas.h>
 
-#include "base/alloc.h"
 #include "base/intops.h"
-#include "base/parallel.h"
-#include "brim/quantize.h"
 
 #define MIN_ROWS     ((size_t)2048)
 #define MAX_ROWS     ((size_t)8192)
 #define BLOCK_FLOATS ((size_t)1 << 20)
-#define MIN_PANEL    ((size_t)48)
 
 size_t brim_block_rows(size_t columns)
 {
@@ -28,38 +24,55 @@ size_t brim_block_rows(size_t columns)
     return n < MIN_ROWS ? MIN_ROWS : brim_min_size(n, MAX_ROWS);
 }
 
-/* Four panels, of a multiple of 16 rows and at least MIN_PANEL. */
-static size_t panel_size(size_t k)
+/* Thin panels starve the matrix kernels (a 144-row panel reached half the rate of the whole), so
+ * small layers have few: h whole, g whole or in halves, which also makes three equal parts. */
+static size_t h_panels(size_t k)
 {
-    const size_t quarter = (k / 4 + 15) / 16 * 16;
+    return k < 1024 ? 1 : 4;
+}
 
-    return brim_max_size(quarter, MIN_PANEL);
+static size_t g_panels(size_t k)
+{
+    return k < 96 ? 1 : k < 1024 ? 2 : 4;
+}
+
+/* First row of panel p of n, a multiple of 16. */
+static size_t panel_start(size_t k, size_t p, size_t n)
+{
+    return p == n ? k : k * p / n / 16 * 16;
 }
 
 size_t brim_block_panels(size_t k)
 {
-    return (k + panel_size(k) - 1) / panel_size(k);
+    return h_panels(k) + g_panels(k);
 }
 
 size_t brim_block_scratch(size_t k)
 {
-    return brim_min_size(panel_size(k), k) * k;
+    const size_t rows = k < 1024 ? k : k / 4 + 16; /* of the largest panel */
+
+    return rows * k + MAX_ROWS + k;
 }
 
-static void add_sums(const struct brim_block *b, size_t from, size_t to)
+/* sum += column sums; single precision within the block, as everything else. */
+static void add_sums(const struct brim_block *b, const float *x, double *sum, float *scratch)
 {
+    float *ones = scratch, *y = scratch + b->rows;
+
     for (size_t r = 0; r < b->rows; r++) {
-        const float *q = b->q + r * b->stride, *f = b->f + r * b->stride;
-        for (size_t i = from; i < to; i++) {
-            b->sum_q[i] += (double)q[i];
-            b->sum_f[i] += (double)f[i];
-        }
+        ones[r] = 1.0f;
+    }
+    cblas_sgemv(CblasRowMajor, CblasTrans, (blasint)b->rows, (blasint)b->k, 1.0f, x,
+                (blasint)b->stride, ones, 1, 0.0f, y, 1);
+    for (size_t i = 0; i < b->k; i++) {
+        sum[i] += (double)y[i];
     }
 }
 
-void brim_block_add(const struct brim_block *b, size_t p, float *scratch)
+static void add_h(const struct brim_block *b, size_t p, float *scratch)
 {
-    const size_t from = p * panel_size(b->k), to = brim_min_size(from + panel_size(b->k), b->k);
+    const size_t from = panel_start(b->k, p, h_panels(b->k));
+    const size_t to = panel_start(b->k, p + 1, h_panels(b->k));
     const blasint m = (blasint)(to - from), k = (blasint)b->k, rows = (blasint)b->rows;
     const blasint stride = (blasint)b->stride;
 
@@ -74,13 +87,33 @@ void brim_block_add(const struct brim_block *b, size_t p, float *scratch)
             b->h[i * b->k + j] += (double)scratch[(i - from) * b->k + j];
         }
     }
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, k, rows, 1.0f, b->q + from, stride,
-                b->f, stride, 0.0f, scratch, k);
+    if (p == 0) {
+        add_sums(b, b->q, b->sum_q, scratch);
+    }
+}
+
+static void add_g(const struct brim_block *b, size_t p, float *scratch)
+{
+    const size_t from = panel_start(b->k, p, g_panels(b->k));
+    const size_t to = panel_start(b->k, p + 1, g_panels(b->k));
+
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)(to - from), (blasint)b->k,
+                (blasint)b->rows, 1.0f, b->q + from, (blasint)b->stride, b->f, (blasint)b->stride,
+                0.0f, scratch, (blasint)b->k);
     for (size_t i = 0; i < (to - from) * b->k; i++) {
         b->g[from * b->k + i] += (double)scratch[i];
     }
-    if (b->sum_q != NULL) {
-        add_sums(b, from, to);
+    if (p == 0) {
+        add_sums(b, b->f, b->sum_f, scratch);
+    }
+}
+
+void brim_block_add(const struct brim_block *b, size_t p, float *scratch)
+{
+    if (p < h_panels(b->k)) {
+        add_h(b, p, scratch);
+    } else {
+        add_g(b, p - h_panels(b->k), scratch);
     }
 }
 

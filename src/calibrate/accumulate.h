@@ -9,14 +9,14 @@ struct brim_block {
     const float *q, *f; /* X~ and X */
     size_t rows, stride, k;
     double *h, *g;         /* [k][k]; of h only the lower triangle */
-    double *sum_q, *sum_f; /* [k], or NULL */
+    double *sum_q, *sum_f; /* [k] column sums */
 };
 
-/* Panels of rows of h and g that can be added independently. */
+/* Parts (panels of rows of h, then of g) that can be added independently. */
 size_t brim_block_panels(size_t k);
-/* Floats of scratch for a panel. */
+/* Floats of scratch for a part of a block of at most brim_block_rows(). */
 size_t brim_block_scratch(size_t k);
-/* h += X~^T X~, g += X~^T X, sums += columns: the part of panel `p`. */
+/* h += X~^T X~, g += X~^T X, sums += columns: part `p` of it. */
 void brim_block_add(const struct brim_block *b, size_t p, float *scratch);
 
 /* Rows that make a block: enough to hide adding k*k doubles behind rows*k*k multiplications, few

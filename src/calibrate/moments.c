@@ -18,7 +18,7 @@
 #include "calibrate/accumulate.h"
 #include "calibrate/calibrate.h"
 #include "calibrate/feed.h"
-#include "calibrate/rows.h"
+#include "calibrate/im2col.h"
 
 #define MAX_BATCH   16u
 #define RUNS        8u /* that share a batch */

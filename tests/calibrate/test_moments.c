@@ -329,7 +329,7 @@ static void a_cancelled_pass_leaves_nothing(void **state)
 /* Every size of panel, odd ones too, in integers that single precision holds exactly. */
 static void panels_cover_every_element_once(void **state)
 {
-    static const size_t sizes[] = {1, 2, 9, 47, 48, 49, 97, 192, 193, 200, 259};
+    static const size_t sizes[] = {1, 2, 9, 95, 96, 97, 200, 259, 1023, 1025};
     enum { ROWS = 40 };
     (void)state;
 
@@ -356,6 +356,14 @@ static void panels_cover_every_element_once(void **state)
                 want_g += (double)(q[r * k + i / k] * f[r * k + i % k]);
             }
             assert_true(h[i] == want_h && g[i] == want_g);
+        }
+        for (size_t i = 0; i < k; i++) {
+            double want_q = 0.0, want_f = 0.0;
+            for (size_t r = 0; r < ROWS; r++) {
+                want_q += (double)q[r * k + i];
+                want_f += (double)f[r * k + i];
+            }
+            assert_true(sum[i] == want_q && sum[k + i] == want_f);
         }
         free(q), free(f), free(scratch), free(h), free(g), free(sum);
     }

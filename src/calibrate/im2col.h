@@ -1,10 +1,10 @@
-/* rows.h - a layer's input as rows of its dot products. SPDX-License-Identifier: Apache-2.0
+/* im2col.h - a layer's input as rows of its dot products. SPDX-License-Identifier: Apache-2.0
  *
  * One row per output position, [groups][k] floats in K order: kernel row, kernel column, channel of
  * the group. Padding is real 0. A MatMul's input is its rows already.
  */
-#ifndef BRIM_CALIBRATE_ROWS_H
-#define BRIM_CALIBRATE_ROWS_H
+#ifndef BRIM_CALIBRATE_IM2COL_H
+#define BRIM_CALIBRATE_IM2COL_H
 
 #include "graph/dot.h"
 

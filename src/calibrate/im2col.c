@@ -1,4 +1,4 @@
-/* rows.c - im2col in K order. SPDX-License-Identifier: Apache-2.0
+/* im2col.c - patches in K order. SPDX-License-Identifier: Apache-2.0
  *
  * The sample is first turned to channels-last (and quantized), then every kernel position copies a
  * run of channels:
@@ -6,7 +6,7 @@
  *     row (oy, ox):  | group 0                                   | group 1 ...
  *                    | ky,kx = 0,0: c0 c1 .. | 0,1: c0 c1 .. |...|
  */
-#include "calibrate/rows.h"
+#include "calibrate/im2col.h"
 
 #include <string.h>
 
@@ -99,24 +99,40 @@ static void channels_last(const float *x, size_t channels, size_t plane, const s
     }
 }
 
-/* One output position of all groups; x is channels-last. */
-static void fill_row(const struct brim_rows *r, const float *x, int64_t oy, int64_t ox, float *out)
+/* One kernel row of one output position, groups > 1 or partly outside; x is the image row, or NULL. */
+static void fill_kernel_row(const struct brim_rows *r, const float *x, int64_t first, float *out)
 {
     const struct brim_conv_geometry *c = &r->dot->conv;
     const size_t per_group = (size_t)(c->c_in / c->groups), k = r->dot->k;
 
-    for (int64_t ky = 0; ky < c->kh; ky++) {
-        for (int64_t kx = 0; kx < c->kw; kx++) {
-            const int64_t y = oy * c->stride_h - r->top + ky * c->dilation_h;
-            const int64_t xx = ox * c->stride_w - r->left + kx * c->dilation_w;
-            const bool inside = y >= 0 && y < r->h && xx >= 0 && xx < r->w;
-            const float *from = inside ? x + (size_t)((y * r->w + xx) * c->c_in) : NULL;
-            float *to = out + (size_t)(ky * c->kw + kx) * per_group;
-            for (size_t g = 0; g < (size_t)c->groups; g++, to += k) {
-                for (size_t i = 0; i < per_group; i++) {
-                    to[i] = inside ? from[g * per_group + i] : 0.0f;
-                }
+    for (int64_t kx = 0; kx < c->kw; kx++) {
+        const int64_t at = first + kx * c->dilation_w;
+        const bool inside = x != NULL && at >= 0 && at < r->w;
+        const float *from = inside ? x + (size_t)(at * c->c_in) : NULL;
+        float *to = out + (size_t)kx * per_group;
+        for (size_t g = 0; g < (size_t)c->groups; g++, to += k) {
+            for (size_t i = 0; i < per_group; i++) {
+                to[i] = inside ? from[g * per_group + i] : 0.0f;
             }
+        }
+    }
+}
+
+/* One output position of all groups; x is channels-last. */
+static void fill_row(const struct brim_rows *r, const float *x, int64_t oy, int64_t ox, float *out)
+{
+    const struct brim_conv_geometry *c = &r->dot->conv;
+    const size_t run = (size_t)(c->kw * c->c_in / c->groups);
+    const int64_t first = ox * c->stride_w - r->left;
+    const bool whole = c->groups == 1 && c->dilation_w == 1 && first >= 0 && first + c->kw <= r->w;
+
+    for (int64_t ky = 0; ky < c->kh; ky++, out += run) {
+        const int64_t y = oy * c->stride_h - r->top + ky * c->dilation_h;
+        const float *line = y >= 0 && y < r->h ? x + (size_t)(y * r->w * c->c_in) : NULL;
+        if (whole && line != NULL) { /* neighbours in memory as in K order */
+            memcpy(out, line + (size_t)(first * c->c_in), run * sizeof *out);
+        } else {
+            fill_kernel_row(r, line, first, out);
         }
     }
 }
