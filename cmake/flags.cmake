@@ -15,3 +15,6 @@ if(BRIM_SANITIZE)
                                               -fno-sanitize-recover=all)
   target_link_options(brim_flags INTERFACE -fsanitize=${BRIM_SANITIZE})
 endif()
+if(BRIM_FUZZ) # coverage counters for libFuzzer, which links its own main into the fuzz targets
+  target_compile_options(brim_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -13,7 +13,8 @@
 #include "onnx/loader.h"
 
 #define MAX_DEPTH      32
-#define MAX_NODES      ((size_t)1 << 20)
+#define MAX_NODES      ((size_t)1 << 20) /* of the file */
+#define MAX_EXPANDED   ((size_t)1 << 16) /* made by functions, which a small file can multiply */
 #define MAX_ATTRIBUTES ((size_t)1 << 16)
 
 struct frame {
@@ -30,6 +31,7 @@ struct expander {
     struct brim_onnx_loader *l;
     struct frame frame[MAX_DEPTH];
     size_t depth;
+    size_t expanded;         /* nodes of functions so far, calls included */
     struct brim_names given; /* names of the main graph's named nodes */
 };
 
@@ -368,9 +370,6 @@ static brim_status add_node(struct expander *x, const struct incoming *n, const 
 {
     struct brim_graph *g = x->l->g;
 
-    if (g->n_nodes >= MAX_NODES) {
-        return brim_fail(x->l->ctx, BRIM_ERR_FILE, "the graph has more than %zu nodes", MAX_NODES);
-    }
     struct brim_node *made =
         brim_graph_add_node_of(g, n->name, op, n->in, n->n_in, n->out, n->n_out);
     if (made == NULL) {
@@ -387,6 +386,13 @@ static brim_status step(struct expander *x)
     struct frame *f = &x->frame[x->depth - 1];
     struct incoming n;
 
+    if (f->n_nodes > MAX_NODES) {
+        return brim_fail(x->l->ctx, BRIM_ERR_FILE, "the graph has more than %zu nodes", MAX_NODES);
+    }
+    if (f->function != NULL && ++x->expanded > MAX_EXPANDED) {
+        return brim_fail(x->l->ctx, BRIM_ERR_FILE, "the functions expand to more than %zu nodes",
+                         MAX_EXPANDED);
+    }
     BRIM_TRY(read_node(x, f, f->nodes[f->next++], &n));
     const struct brim_op *op = brim_op_find(n.domain, n.op_type);
     if (op != NULL) {

@@ -1,1 +1,2 @@
+brim_test(onnx hostile)
 brim_test(onnx models)
