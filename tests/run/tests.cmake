@@ -1,5 +1,6 @@
 brim_test(run conv)
 brim_test(run nn)
+brim_test(run quant)
 brim_test(run plan)
 brim_test(run session)
 brim_test(run layers SOURCES oracle/oracle_net.c oracle/datapath_oracle.c)
