@@ -77,8 +77,8 @@ static brim_status shape_fails(const struct session *s, const struct brim_shape 
                      brim_shape_text(model, want, sizeof want));
 }
 
-/* Unknown dims behind the batch: the sample's own where the ranks agree, or what is left when there
- * is one. */
+/* Unknown dims behind the batch: what is left when there is one, else the sample's own where the
+ * ranks agree. */
 static void fill_unknown(const struct session *s, struct brim_shape *shape)
 {
     int64_t dim[8], known = 1;
@@ -86,9 +86,6 @@ static void fill_unknown(const struct session *s, struct brim_shape *shape)
     const int rank = brim_data_shape(s->data, dim);
 
     for (int i = 1; i < shape->rank; i++) {
-        if (shape->dim[i] < 0 && rank == shape->rank - 1) {
-            shape->dim[i] = dim[i - 1];
-        }
         if (shape->dim[i] < 0) {
             unknown++;
             where = i;
@@ -98,6 +95,9 @@ static void fill_unknown(const struct session *s, struct brim_shape *shape)
     }
     if (unknown == 1 && (int64_t)s->sample % known == 0) {
         shape->dim[where] = (int64_t)s->sample / known;
+    }
+    for (int i = 1; i < shape->rank && rank == shape->rank - 1; i++) {
+        shape->dim[i] = shape->dim[i] < 0 ? dim[i - 1] : shape->dim[i];
     }
 }
 

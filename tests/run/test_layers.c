@@ -42,6 +42,10 @@ struct layer {
     float xs, ys, ws[MOST_N];
     int64_t y_zero;
     bool x_signed, w_signed, y_signed, has_bias, relu, per_channel, exact;
+    bool flat;   /* a 1-D convolution */
+    bool deep;   /* a matrix product of rank 3 */
+    bool narrow; /* codes clipped to four bits behind the quantization */
+    int same;    /* auto_pad: 0 none, 1 SAME_UPPER, 2 SAME_LOWER */
 };
 
 static bool is_matmul(const struct layer *l)
@@ -102,6 +106,36 @@ static void random_geometry(struct layer *l, struct brim_rng *r)
     }
 }
 
+/* ONNX: out = ceil(in / stride), padding shared out with the odd one behind (or before). */
+static void same_pads(int same, int in, int kernel, int dilation, int stride, int *before,
+                      int *after)
+{
+    const int out = (in + stride - 1) / stride;
+    const int total = (out - 1) * stride + dilation * (kernel - 1) + 1 - in;
+    const int small = total > 0 ? total / 2 : 0, large = total > 0 ? total - small : 0;
+
+    *before = same == 1 ? small : large;
+    *after = same == 1 ? large : small;
+}
+
+static void vary_form(struct layer *l, struct brim_rng *r)
+{
+    struct oracle_conv *c = &l->c;
+
+    l->flat = !is_matmul(l) && pick(r, 0, 4) == 0;
+    l->deep = is_matmul(l) && l->form != QDQ_GEMM && pick(r, 0, 2) == 0;
+    l->same = is_matmul(l) || pick(r, 0, 3) > 0 ? 0 : pick(r, 1, 2);
+    l->narrow = l->form != CONV_INTEGER && l->form != MATMUL_INTEGER && pick(r, 0, 3) == 0;
+    if (l->flat) {
+        c->h = c->kh = c->stride_h = c->dilation_h = 1;
+        c->top = c->bottom = 0;
+    }
+    if (l->same != 0) {
+        same_pads(l->same, c->h, c->kh, c->dilation_h, c->stride_h, &c->top, &c->bottom);
+        same_pads(l->same, c->w, c->kw, c->dilation_w, c->stride_w, &c->left, &c->right);
+    }
+}
+
 static void random_values(struct layer *l, struct brim_rng *r)
 {
     struct oracle_conv *c = &l->c;
@@ -147,6 +181,7 @@ static void random_layer(struct layer *l, struct brim_rng *r)
     l->relu =
         (l->form == QDQ_CONV || l->form == QDQ_GEMM || l->form == QDQ_MATMUL) && pick(r, 0, 1) == 1;
     random_geometry(l, r);
+    vary_form(l, r);
     random_values(l, r);
     const int d = pick(r, 0, (int)(sizeof datapaths / sizeof datapaths[0]) - 1);
     l->c.datapath = datapaths[d];
@@ -212,6 +247,8 @@ static int32_t weights(struct brim_graph *g, const struct layer *l)
     }
     if (is_matmul(l)) {
         s = (struct brim_shape){2, {k, c->c_out}};
+    } else if (l->flat) {
+        s = (struct brim_shape){3, {c->c_out, c->c_in / c->groups, c->kw}};
     }
     return constant(g, "w", l->w_signed ? BRIM_INT8 : BRIM_UINT8, s, bytes);
 }
@@ -236,13 +273,20 @@ static int32_t w_zero(struct brim_graph *g, const struct layer *l)
 static void set_window(struct brim_graph *g, struct brim_node *n, const struct layer *l)
 {
     const struct oracle_conv *c = &l->c;
-    const int64_t pads[] = {c->top, c->left, c->bottom, c->right};
+    const int64_t pads[] = {c->top, c->left, c->bottom, c->right},
+                  flat_pads[] = {c->left, c->right};
     const int64_t strides[] = {c->stride_h, c->stride_w};
     const int64_t dilations[] = {c->dilation_h, c->dilation_w};
+    const size_t rank = l->flat ? 1 : 2, skip = 2 - rank;
 
-    ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "pads", pads, 4));
-    ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "strides", strides, 2));
-    ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "dilations", dilations, 2));
+    if (l->same != 0) {
+        ASSERT_OK(g->ctx, brim_node_set_string(g, n, "auto_pad",
+                                               l->same == 1 ? "SAME_UPPER" : "SAME_LOWER"));
+    } else {
+        ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "pads", l->flat ? flat_pads : pads, 2 * rank));
+    }
+    ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "strides", strides + skip, rank));
+    ASSERT_OK(g->ctx, brim_node_set_ints(g, n, "dilations", dilations + skip, rank));
     ASSERT_OK(g->ctx, brim_node_set_int(g, n, "group", c->groups));
 }
 
@@ -319,14 +363,23 @@ static struct brim_graph *build(brim_ctx *ctx, const struct layer *l)
     struct brim_graph *g;
 
     ASSERT_OK(ctx, brim_graph_create(ctx, &g));
-    const struct brim_type type = {l->x_signed ? BRIM_INT8 : BRIM_UINT8,
-                                   is_matmul(l)
-                                       ? (struct brim_shape){2, {-1, c->c_in}}
-                                       : (struct brim_shape){4, {-1, c->c_in, c->h, c->w}}};
+    struct brim_type type = {l->x_signed ? BRIM_INT8 : BRIM_UINT8, {4, {-1, c->c_in, c->h, c->w}}};
+    if (is_matmul(l)) {
+        type.shape = l->deep ? (struct brim_shape){3, {1, -1, c->c_in}}
+                             : (struct brim_shape){2, {-1, c->c_in}};
+    } else if (l->flat) {
+        type.shape = (struct brim_shape){3, {-1, c->c_in, c->w}};
+    }
     const int32_t x = brim_graph_add_value(g, "x", &type);
     ASSERT_OK(ctx, brim_graph_add_input(g, x));
     const bool qdq = l->form == QDQ_CONV || l->form == QDQ_GEMM || l->form == QDQ_MATMUL;
-    const int32_t y = qdq ? build_qdq(g, l, x) : build_integer(g, l, x);
+    int32_t y = qdq ? build_qdq(g, l, x) : build_integer(g, l, x);
+    if (l->narrow) {
+        const int32_t in[] = {y, scalar_code(g, "lo", l->y_signed, 3),
+                              scalar_code(g, "hi", l->y_signed, 18)};
+        y = value(g, "clipped");
+        node(g, "Clip", in, 3, y);
+    }
     ASSERT_OK(ctx, brim_graph_add_output(g, y));
     ASSERT_OK(ctx, brim_graph_sort(g));
     ASSERT_OK(ctx, brim_graph_infer(g));
@@ -350,8 +403,9 @@ static int64_t expected(const struct layer *l, size_t i, size_t positions, int64
     if (l->form == CONV_INTEGER || l->form == MATMUL_INTEGER) {
         return acc;
     }
-    return oracle_requantize(acc, l->xs, l->ws[channel], l->ys, l->y_zero,
-                             l->relu && l->y_zero > lo ? l->y_zero : lo, lo + 255);
+    const int64_t q = oracle_requantize(acc, l->xs, l->ws[channel], l->ys, l->y_zero,
+                                        l->relu && l->y_zero > lo ? l->y_zero : lo, lo + 255);
+    return !l->narrow ? q : q < 3 ? 3 : q > 18 ? 18 : q;
 }
 
 static void compare(const struct layer *l, const struct brim_tensor *y,
@@ -401,7 +455,7 @@ static void check_layer(brim_ctx *ctx, const struct layer *l, int round)
         bytes[i] = (uint8_t)l->x[i];
     }
     struct brim_tensor in = {.type = g->values[g->inputs[0]].type, .data = bytes};
-    in.type.shape.dim[0] = c->batch;
+    in.type.shape.dim[l->deep ? 1 : 0] = c->batch;
     ASSERT_OK(ctx, brim_plan_create(ctx, g, &p, &plan));
     assert_int_equal(brim_plan_dots(plan)->count, 1);
     assert_true(brim_plan_dot_runs(plan, 0, &used));
@@ -420,7 +474,7 @@ static void test_random_layers_equal_the_oracle(void **state)
     struct brim_rng r;
 
     (void)state;
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < 600; round++) {
         brim_rng_init(&r, 7, (uint64_t)round);
         random_layer(&l, &r);
         check_layer(ctx, &l, round);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "brim/brim.h"
+#include "run/plan.h"
 #include "testing.h"
 
 #define MODELS BRIM_DATA_DIR "/mlperf-tiny/models/"
@@ -270,6 +271,157 @@ static void test_mnist8_runs_at_its_own_batch(void **state)
     brim_ctx_free(ctx);
 }
 
+/* The payload of a TensorProto: its field 9, raw_data. Fields before it are integers or strings. */
+static float *raw_data(const struct brim_buffer *b, size_t n)
+{
+    size_t i = 0;
+
+    while (i + 2 < b->size) {
+        const uint8_t tag = b->data[i++];
+        uint64_t v = 0;
+        for (unsigned shift = 0; i < b->size; shift += 7) {
+            v |= (uint64_t)(b->data[i] & 0x7fu) << shift;
+            if ((b->data[i++] & 0x80u) == 0) {
+                break;
+            }
+        }
+        if (tag == (9 << 3 | 2)) {
+            assert_int_equal(v, n * sizeof(float));
+            assert_true(i + v <= b->size);
+            float *copy = malloc(v);
+            assert_non_null(copy);
+            return memcpy(copy, b->data + i, v);
+        }
+        i += (tag & 7) == 2 ? v : 0;
+    }
+    fail_msg("no raw_data");
+    return NULL;
+}
+
+static void test_mnist8_agrees_with_its_recorded_pair(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_buffer file[2];
+    struct brim_plan *plan;
+    struct brim_workspace *ws;
+    brim_graph *g;
+
+    (void)state;
+    REQUIRE_DATA("models-mnist/mnist-8.onnx");
+    ASSERT_OK(ctx, brim_onnx_load(ctx, BRIM_DATA_DIR "/models-mnist/mnist-8.onnx", &g));
+    ASSERT_OK(ctx, brim_file_read(ctx, BRIM_DATA_DIR "/models-mnist/mnist-8.input_0.pb", &file[0]));
+    ASSERT_OK(ctx,
+              brim_file_read(ctx, BRIM_DATA_DIR "/models-mnist/mnist-8.output_0.pb", &file[1]));
+    float *x = raw_data(&file[0], 784), *want = raw_data(&file[1], 10);
+    float image[784];
+    memcpy(image, x, sizeof image);
+    const struct brim_tensor in = {{BRIM_FLOAT, {4, {1, 1, 28, 28}}}, image};
+    ASSERT_OK(ctx, brim_plan_create(ctx, g, &(struct brim_plan_params){0}, &plan));
+    ASSERT_OK(ctx, brim_workspace_create(ctx, plan, &ws));
+    ASSERT_OK(ctx, brim_plan_run(plan, ws, &in, 1));
+    const float *y = brim_workspace_value(ws, g->outputs[0])->data;
+    for (int i = 0; i < 10; i++) {
+        assert_true(fabs((double)y[i] - (double)want[i]) < 4e-3); /* of values up to 6574 */
+    }
+    free(x);
+    free(want);
+    brim_buffer_free(&file[0]);
+    brim_buffer_free(&file[1]);
+    brim_workspace_free(ws);
+    brim_plan_free(plan);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
+/* y = -x for x of this shape. */
+static brim_graph *negate(brim_ctx *ctx, const struct brim_shape *shape, enum brim_dtype dtype)
+{
+    const struct brim_type type = {dtype, *shape};
+    struct brim_graph *g;
+
+    ASSERT_OK(ctx, brim_graph_create(ctx, &g));
+    const int32_t x = brim_graph_add_value(g, "x", &type), y = brim_graph_add_value(g, "y", &type);
+    assert_non_null(brim_graph_add_node(g, "neg", "Neg", &x, 1, &y, 1));
+    ASSERT_OK(ctx, brim_graph_add_input(g, x));
+    ASSERT_OK(ctx, brim_graph_add_output(g, y));
+    ASSERT_OK(ctx, brim_graph_infer(g));
+    return g;
+}
+
+/* Samples of twelve numbers are read as the model's input wants them. */
+static void test_samples_are_reshaped_to_the_models_input(void **state)
+{
+    static const struct {
+        struct brim_shape shape;
+        const char *data, *says; /* NULL = it runs */
+    } t[] = {{{2, {-1, 12}}, "synth:noise?shape=12&limit=9", NULL},
+             {{4, {-1, 1, 3, 4}}, "synth:noise?shape=3x4&limit=9", NULL},
+             {{3, {-1, 4, -1}}, "synth:noise?shape=3x4&limit=9", NULL},
+             {{3, {-1, -1, -1}}, "synth:noise?shape=3x4&limit=9", NULL},
+             {{2, {3, 4}}, "synth:noise?shape=12&limit=9", NULL}, /* no batch at all */
+             {{2, {3, 12}}, "synth:noise?shape=12&limit=9", NULL},
+             {{.rank = -1}, "synth:noise?shape=12&limit=9", NULL},
+             {{2, {3, 12}}, "synth:noise?shape=12&limit=8", "multiple of the model's batch of 3"},
+             {{2, {-1, 11}}, "synth:noise?shape=12&limit=8", "11]"},
+             {{3, {-1, 5, -1}}, "synth:noise?shape=12&limit=8", "[12]"},
+             {{1, {5}}, "synth:noise?shape=12&limit=8", "[12]"},
+             {{.rank = 0}, "synth:noise?shape=12&limit=8", "[12]"}};
+    brim_ctx *ctx = testing_ctx(2);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        brim_graph *g = negate(ctx, &t[i].shape, BRIM_FLOAT);
+        brim_data *data;
+        brim_run_params p;
+        brim_run_report *r;
+        struct outputs o;
+        float x[9 * 12];
+        outputs_init(&o, 9 * 12);
+        brim_run_params_init(&p);
+        p.batch = 2;
+        p.output = keep;
+        p.user = &o;
+        ASSERT_OK(ctx, brim_data_open(ctx, t[i].data, &data));
+        if (t[i].says != NULL) {
+            ASSERT_FAILS(ctx, BRIM_ERR_ARG, t[i].says, brim_run(ctx, g, data, &p, &r));
+        } else {
+            ASSERT_OK(ctx, brim_data_read(ctx, data, 0, 9, x, NULL));
+            ASSERT_OK(ctx, brim_run(ctx, g, data, &p, &r));
+            assert_int_equal(o.samples, 9);
+            for (size_t k = 0; k < 9 * 12; k++) {
+                assert_true(o.y[k] == -x[k]);
+            }
+            brim_run_report_free(r);
+        }
+        free(o.y);
+        brim_data_free(data);
+        brim_graph_free(g);
+    }
+    brim_ctx_free(ctx);
+}
+
+static void test_a_model_with_integer_input_takes_integers_only(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    brim_graph *g = negate(ctx, &(struct brim_shape){2, {-1, 3072}}, BRIM_INT8);
+    brim_data *data;
+    brim_run_report *r;
+
+    (void)state;
+    REQUIRE_DATA("cifar10/test_first1000.bin.gz");
+    ASSERT_OK(ctx, brim_data_open(ctx, CIFAR "?limit=5&zero=128", &data));
+    ASSERT_OK(ctx, brim_run(ctx, g, data, NULL, &r));
+    assert_int_equal(r->samples, 5);
+    brim_run_report_free(r);
+    brim_data_free(data);
+    ASSERT_OK(ctx, brim_data_open(ctx, CIFAR "?limit=5", &data));
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "expected integers in [-128, 127]",
+                 brim_run(ctx, g, data, NULL, &r));
+    brim_data_free(data);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
 static void test_an_autoencoder_reports_its_error(void **state)
 {
     struct outputs o[2];
@@ -396,6 +548,9 @@ int main(void)
         cmocka_unit_test(test_a_datapath_is_obeyed_and_counted),
         cmocka_unit_test(test_threads_and_batches_do_not_change_a_bit),
         cmocka_unit_test(test_mnist8_runs_at_its_own_batch),
+        cmocka_unit_test(test_mnist8_agrees_with_its_recorded_pair),
+        cmocka_unit_test(test_samples_are_reshaped_to_the_models_input),
+        cmocka_unit_test(test_a_model_with_integer_input_takes_integers_only),
         cmocka_unit_test(test_an_autoencoder_reports_its_error),
         cmocka_unit_test(test_bad_requests_are_refused_in_one_sentence),
         cmocka_unit_test(test_the_progress_callback_can_stop_a_run),
