@@ -92,7 +92,7 @@ static wide register_sum(const struct layer *l, const int32_t *w, const int32_t 
     wide sum = 0;
 
     for (size_t i = first; i < l->k && (tile == 0 || i < first + tile); i++) {
-        sum += (int64_t)w[i] * x[i];
+        sum += (wide)w[i] * x[i];
     }
     return sum;
 }

@@ -42,7 +42,8 @@ void check_free(struct check *c)
     c->allocated = 0;
 }
 
-static void record(struct check *c, enum verdict verdict, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+record(struct check *c, enum verdict verdict, const char *fmt, va_list ap)
 {
     if (c->reason[0] == '\0') {
         vsnprintf(c->reason, sizeof c->reason, fmt, ap);

@@ -107,7 +107,7 @@ static bool check_zeros(struct check *c, const struct operand *o, int64_t defaul
 static bool read_weights(struct check *c, const struct operand *o, const struct tensor *t,
                          const struct layout *l, struct layer *out)
 {
-    struct zeros z = {.w = t, .z = o->zero};
+    struct zeros z = {.w = t, .z = o->zero, .block = 1};
     const int32_t *file = tensor_ints(c, t);
     /* of QLinear operators: per output channel */
     const int64_t axis = node_is(out->node, "QLinearConv") || node_is(out->node, "ConvInteger")

@@ -31,8 +31,8 @@ const struct cli_verb verb_demo = {
 static const unsigned widths[] = {32, 20, 18, 16, 14};
 #define N_WIDTHS (sizeof widths / sizeof *widths)
 
-/* Streams of the generator that training (seed 1) does not use. */
-#define CALIBRATION "synth:glyphs?limit=512&seed=2"
+/* Streams of the generator that training (seeds 1000 and 2000) does not use. */
+#define CALIBRATION "synth:glyphs?limit=512&seed=1"
 #define FRESH       "synth:glyphs?limit=2000&seed=3"
 
 struct row {
