@@ -169,7 +169,37 @@ static void sorted_and_greedy_clip_long_totals(void **state)
     }
 }
 
-/* Section 1.3 of the paper's worst case: one -100 against 64 ones takes 64 rounds. */
+/* Oracle 4, second half: no running sum of g or q is wider than the widest product or the total. */
+static void sorted_and_greedy_need_no_more_than_the_total(void **state)
+{
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 16, 0);
+    for (int round = 0; round < 3000; round++) {
+        char text[16];
+        int32_t w[MAX_K], x[MAX_K];
+        const size_t k = 1 + (size_t)brim_rng_below(&rng, MAX_K);
+        int64_t total = 0, lo = 0, hi = 0;
+        brim_events ev;
+
+        for (size_t i = 0; i < k; i++) {
+            w[i] = (int32_t)brim_rng_range(&rng, -127, 127);
+            x[i] = (int32_t)brim_rng_range(&rng, 0, 255);
+            total += (int64_t)w[i] * x[i];
+            lo = brim_min_i64(lo, (int64_t)w[i] * x[i]);
+            hi = brim_max_i64(hi, (int64_t)w[i] * x[i]);
+        }
+        const unsigned width = brim_width_of(brim_min_i64(lo, total), brim_max_i64(hi, total));
+        for (int mode = 0; mode < 2; mode++) {
+            (void)snprintf(text, sizeof text, "%u%s", width, mode == 0 ? "g" : "q");
+            assert_int_equal(dot(text, w, x, k, &ev), total);
+            assert_false(ev.transient || ev.persistent || ev.product);
+        }
+    }
+}
+
+/* The design notes' worst case: one -100 against 64 ones takes 64 rounds. */
 static void rounds_are_counted(void **state)
 {
     int32_t w[65], x[65];
@@ -257,6 +287,7 @@ int main(void)
         cmocka_unit_test(agrees_at_the_extremes),
         cmocka_unit_test(sorted_and_greedy_clip_the_total),
         cmocka_unit_test(sorted_and_greedy_clip_long_totals),
+        cmocka_unit_test(sorted_and_greedy_need_no_more_than_the_total),
         cmocka_unit_test(rounds_are_counted),
         cmocka_unit_test(one_round_sometimes_fails),
         cmocka_unit_test(wrap_is_the_total_modulo),
