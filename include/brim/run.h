@@ -21,15 +21,15 @@ typedef struct brim_run_params {
     void *user;
 } brim_run_params;
 
-/** One dot layer's record. */
+/** The record of one dot layer that ran in integers; layers that run in float have none. */
 typedef struct brim_run_layer {
     const char *name; /**< borrowed until the report is freed */
     size_t k, n;
-    char datapath[BRIM_DATAPATH_TEXT];
-    uint64_t outputs;    /**< dot products computed */
-    uint64_t transient;  /**< a prefix left a register, the total fits */
-    uint64_t persistent; /**< the total of a register does not fit */
-    uint64_t product;    /**< a single product does not fit */
+    char datapath[BRIM_DATAPATH_TEXT]; /**< as text; "exact" where none is declared */
+    uint64_t outputs;                  /**< dot products computed */
+    uint64_t transient;                /**< a prefix left a register, the total fits */
+    uint64_t persistent;               /**< the total of a register does not fit */
+    uint64_t product;                  /**< a single product does not fit */
     unsigned
         min_width; /**< narrowest first stage that was enough for this data; 0 without counting */
 } brim_run_layer;
@@ -49,7 +49,9 @@ BRIM_API void brim_run_params_init(brim_run_params *p);
 
 /**
  * Run `graph` over `data`. Dot layers with integer codes run on their datapath bit for bit; the
- * rest in float32.
+ * rest in float32. Samples run one by one (or by the model's own fixed batch, of which their number
+ * must be a multiple). A sample is reshaped to the model's input when it has as many elements.
+ * Accuracy is that of the first output, ties going to the lowest index.
  * @param[out] report  Owned by the caller, release with brim_run_report_free().
  * @retval BRIM_ERR_ARG  the data's shape does not fit the model's input
  * @par Determinism  The same bits for any number of threads and any batch.

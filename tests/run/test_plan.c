@@ -303,6 +303,82 @@ static void test_a_real_layer_equals_the_scalar_datapath(void **state)
     brim_ctx_free(ctx);
 }
 
+/* Fail the n-th allocation, for every n until nothing fails: one clear status each time, and no
+ * memory lost. */
+struct budget {
+    size_t left, live;
+};
+
+static void *budget_alloc(void *user, size_t bytes)
+{
+    struct budget *b = user;
+
+    if (b->left == 0) {
+        return NULL;
+    }
+    b->left--;
+    b->live++;
+    return malloc(bytes);
+}
+
+static void budget_free(void *user, void *p)
+{
+    ((struct budget *)user)->live--;
+    free(p);
+}
+
+static brim_status plan_and_run(brim_ctx *ctx, const struct brim_graph *g,
+                                const struct brim_tensor *in)
+{
+    struct brim_plan *plan = NULL;
+    struct brim_workspace *ws = NULL;
+    brim_status status = brim_plan_create(ctx, g, &(struct brim_plan_params){.count = true}, &plan);
+
+    if (status == BRIM_OK) {
+        status = brim_workspace_create(ctx, plan, &ws);
+    }
+    if (status == BRIM_OK) {
+        status = brim_plan_run(plan, ws, in, 1);
+    }
+    brim_workspace_free(ws);
+    brim_plan_free(plan);
+    return status;
+}
+
+static void test_every_failing_allocation_is_reported(void **state)
+{
+    brim_ctx *plain = testing_ctx(1);
+    struct brim_graph *g = clipped(plain, 6.0f);
+    uint8_t x[] = {2, 2, 2, 4};
+    const struct brim_tensor in = {{BRIM_UINT8, {2, {1, 4}}}, x};
+    brim_status status = BRIM_ERR_NOMEM;
+    size_t n = 0;
+
+    (void)state;
+    for (; status != BRIM_OK && n < 1000; n++) {
+        struct budget b = {.left = 100};
+        brim_ctx_params p;
+        brim_ctx *ctx;
+        brim_ctx_params_init(&p);
+        p.alloc = budget_alloc;
+        p.free = budget_free;
+        p.user = &b;
+        assert_int_equal(brim_ctx_create(&p, &ctx), BRIM_OK);
+        const size_t before = b.live;
+        b.left = n;
+        status = plan_and_run(ctx, g, &in);
+        assert_true(status == BRIM_OK || status == BRIM_ERR_NOMEM);
+        assert_int_equal(brim_error(ctx)[0] == '\0', status == BRIM_OK);
+        assert_int_equal(b.live, before);
+        b.left = 100;
+        brim_ctx_free(ctx);
+    }
+    assert_int_equal(status, BRIM_OK);
+    assert_true(n > 5);
+    brim_graph_free(g);
+    brim_ctx_free(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_any_value_may_be_wanted),
         cmocka_unit_test(test_inputs_that_do_not_fit_are_refused),
         cmocka_unit_test(test_clip_becomes_a_bound_of_the_codes),
+        cmocka_unit_test(test_every_failing_allocation_is_reported),
         cmocka_unit_test(test_a_real_layer_equals_the_scalar_datapath),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
