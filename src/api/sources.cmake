@@ -1,1 +1,2 @@
-target_sources(brim PRIVATE src/api/inspect.c src/api/run.c)
+target_sources(brim PRIVATE src/api/inspect.c src/api/quantize.c src/api/quantize_solve.c
+                            src/api/run.c)

@@ -1,0 +1,402 @@
+/* quantize.c - brim_quantize(): calibrate, solve and rewrite wave by wave, then certify.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "brim/quantize.h"
+
+#include <fnmatch.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "api/quantize_flow.h"
+#include "base/intops.h"
+#include "brim/certify.h"
+#include "graph/rewrite.h"
+
+void brim_quantize_params_init(brim_quantize_params *p)
+{
+    *p = (brim_quantize_params){
+        .datapath = {.n_stages = 1, .stage = {{.width = 32}}},
+        .abits = 8,
+        .input_bits = 8,
+        .range_auto = true,
+        .percentile = 99.999,
+        .bias_correction = true,
+    };
+    brim_solve_params_init(&p->solve);
+}
+
+static brim_status check_params(brim_ctx *ctx, const brim_quantize_params *p)
+{
+    const unsigned a = p->abits;
+    const unsigned i = p->input_bits;
+
+    if (a != 0 && (a < 2 || a > 8) && a != 16) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "activation bits: %u, expected 2..8 or 16", a);
+    }
+    if (i != 0 && (i < 2 || i > 8) && i != 16) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "input bits: %u, expected 2..8 or 16", i);
+    }
+    if (p->solve.wbits < 2 || p->solve.wbits > 8) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "weight bits: %u, expected 2..8", p->solve.wbits);
+    }
+    if (!(p->percentile > 50.0 && p->percentile <= 100.0)) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "percentile: %g, expected above 50 and at most 100",
+                         p->percentile);
+    }
+    return BRIM_OK;
+}
+
+/* True when `value` is the model's own input, seen through operators that only move data. */
+static bool is_model_input(const struct brim_graph *g, int32_t value)
+{
+    static const char *const moves[] = {"Reshape", "Flatten",   "Transpose",
+                                        "Squeeze", "Unsqueeze", "Identity"};
+
+    for (size_t hops = 0; hops <= g->n_nodes; hops++) {
+        for (size_t i = 0; i < g->n_inputs; i++) {
+            if (g->inputs[i] == value) {
+                return true;
+            }
+        }
+        const int32_t p = brim_graph_producer(g, value);
+        bool moved = false;
+        for (size_t i = 0; p >= 0 && i < sizeof moves / sizeof *moves; i++) {
+            moved = moved || strcmp(g->nodes[p].op_type, moves[i]) == 0;
+        }
+        if (!moved) {
+            return false;
+        }
+        value = g->nodes[p].in[0];
+    }
+    return false;
+}
+
+/* Wishes of one layer: the first matching override of each field, then the params. */
+static void layer_wishes(const struct brim_flow *f, struct brim_flow_layer *l)
+{
+    const brim_quantize_params *p = f->params;
+    const bool input = is_model_input(f->source, l->dot->x);
+    bool datapath_set = false;
+
+    for (size_t i = 0; i < p->n_overrides; i++) {
+        const brim_quantize_override *o = &p->overrides[i];
+        if (fnmatch(o->pattern, l->dot->name, 0) != 0) {
+            continue;
+        }
+        l->wbits = l->wbits != 0 ? l->wbits : o->wbits;
+        l->abits = l->abits != 0 ? l->abits : o->abits;
+        l->keep_float = l->keep_float || o->keep_float;
+        if (o->datapath != NULL && !datapath_set) {
+            l->datapath = *o->datapath;
+            datapath_set = true;
+        }
+    }
+    if (l->wbits == 0) {
+        l->wbits = p->wbits_auto ? 8 : p->solve.wbits;
+    }
+    if (l->abits == 0) {
+        l->abits = input && p->input_bits != 0 ? p->input_bits : p->abits;
+    }
+    if (!datapath_set) {
+        l->datapath = p->datapath;
+    }
+}
+
+/* Level of every layer: how many quantized dot layers the longest path to its input crosses. */
+static brim_status find_levels(struct brim_flow *f)
+{
+    const struct brim_graph *g = f->source;
+    size_t *level = brim_arena_zalloc(&f->arena, g->n_values, sizeof *level);
+    size_t next = 0;
+
+    if (level == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const struct brim_node *n = &g->nodes[i];
+        size_t deepest = 0;
+        for (size_t j = 0; j < n->n_in; j++) {
+            if (n->in[j] >= 0) {
+                deepest = brim_max_size(deepest, level[n->in[j]]);
+            }
+        }
+        if (next < f->dots.count && f->dots.dot[next].node == i) {
+            struct brim_flow_layer *l = &f->layer[next++];
+            l->level = deepest;
+            f->n_levels = brim_max_size(f->n_levels, deepest + 1);
+            deepest += l->keep_float ? 0 : 1;
+        }
+        for (size_t j = 0; j < n->n_out; j++) {
+            if (n->out[j] >= 0) {
+                level[n->out[j]] = deepest;
+            }
+        }
+    }
+    return BRIM_OK;
+}
+
+/* A canonical float graph, its clone to be quantized, and one flow layer per dot layer. */
+static brim_status prepare(struct brim_flow *f, const brim_graph *graph)
+{
+    size_t quantized = 0;
+
+    BRIM_TRY(brim_graph_clone(graph, &f->source));
+    BRIM_TRY(brim_graph_canonicalise(f->source));
+    BRIM_TRY(brim_graph_fold_batchnorm(f->source));
+    BRIM_TRY(brim_graph_upgrade(f->source, 13));
+    BRIM_TRY(brim_graph_infer(f->source));
+    BRIM_TRY(brim_dots_find(f->ctx, f->source, &f->dots));
+    f->layer = brim_arena_zalloc(&f->arena, f->dots.count + 1, sizeof *f->layer);
+    f->record = brim_arena_zalloc(&f->arena, f->dots.count + 1, sizeof *f->record);
+    if (f->layer == NULL || f->record == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < f->dots.count; i++) {
+        const struct brim_dot *d = &f->dots.dot[i];
+        if (d->codes) {
+            return brim_fail(f->ctx, BRIM_ERR_ARG,
+                             "layer '%s': is quantized already, expected a float model", d->name);
+        }
+        f->layer[i].dot = d;
+        layer_wishes(f, &f->layer[i]);
+        quantized += f->layer[i].keep_float ? 0 : 1;
+    }
+    if (quantized == 0) {
+        return brim_fail(f->ctx, BRIM_ERR_ARG,
+                         "model: has no Conv, Gemm or MatMul with constant weights to quantize");
+    }
+    BRIM_TRY(find_levels(f));
+    return brim_graph_clone(f->source, &f->prefix);
+}
+
+/* Candidate grids of one layer's input from what calibration saw of it. */
+static brim_status choose_grids(struct brim_flow *f, struct brim_flow_layer *l,
+                                const struct brim_activation *a)
+{
+    static const unsigned choices[] = {8, 7, 6, 5, 4, 3};
+    const brim_quantize_params *p = f->params;
+    const size_t n = l->abits != 0 ? 1 : sizeof choices / sizeof *choices;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned bits = l->abits != 0 ? l->abits : choices[i];
+        brim_range_method method = p->range;
+        if (p->range_auto) {
+            method = bits < 7 ? BRIM_RANGE_MSE : BRIM_RANGE_MAX;
+        }
+        const brim_status s = brim_calibrate_grid(f->ctx, a, bits, method, p->percentile,
+                                                  p->act_symmetric, &l->grid[l->n_grids]);
+        if (s != BRIM_OK) {
+            return brim_fail_at(f->ctx, s, "layer '%s'", l->dot->name);
+        }
+        l->grid_bits[l->n_grids++] = bits;
+    }
+    return BRIM_OK;
+}
+
+/* Ranges of every layer input in one pass over the float network. */
+static brim_status find_grids(struct brim_flow *f)
+{
+    const size_t n = f->dots.count;
+    int32_t *value = brim_arena_alloc(&f->arena, n, sizeof *value);
+    size_t *slot = brim_arena_alloc(&f->arena, n, sizeof *slot);
+    struct brim_activation *a = brim_arena_zalloc(&f->arena, n, sizeof *a);
+    size_t n_values = 0;
+
+    if (value == NULL || slot == NULL || a == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) { /* layers that share an input share its ranges */
+        size_t j = 0;
+        while (j < n_values && value[j] != f->layer[i].dot->x) {
+            j++;
+        }
+        value[j] = f->layer[i].dot->x;
+        slot[i] = j;
+        n_values += j == n_values ? 1 : 0;
+    }
+    brim_status s = brim_calibrate_activations(f->ctx, f->source, f->calib, value, n_values, a);
+    for (size_t i = 0; s == BRIM_OK && i < n; i++) {
+        if (!f->layer[i].keep_float) {
+            s = choose_grids(f, &f->layer[i], &a[slot[i]]);
+        }
+    }
+    brim_activations_free(f->ctx, a, n_values);
+    return s;
+}
+
+static bool in_wave(const struct brim_flow_layer *l, size_t level)
+{
+    return !l->keep_float && l->level == level;
+}
+
+/* One request for each candidate grid of each layer of the wave; returns how many. */
+static size_t wave_requests(const struct brim_flow *f, size_t level,
+                            struct brim_moments_request *req)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->dots.count; i++) {
+        const struct brim_flow_layer *l = &f->layer[i];
+        for (size_t c = 0; in_wave(l, level) && c < l->n_grids; c++) {
+            const char *x = f->source->values[l->dot->x].name;
+            req[n++] = (struct brim_moments_request){
+                .dot = l->dot,
+                .float_x = l->dot->x,
+                .prefix_x = brim_graph_find_value(f->prefix, x),
+                .grid = &l->grid[c],
+            };
+        }
+    }
+    return n;
+}
+
+/* The layers of one level: one pass for the moments of all candidates, then solve one by one. */
+static brim_status run_wave(struct brim_flow *f, size_t level, size_t *done)
+{
+    struct brim_arena scratch;
+
+    brim_arena_init(&scratch, f->ctx);
+    const size_t max = f->dots.count * BRIM_MAX_GRIDS;
+    struct brim_moments_request *req = brim_arena_alloc(&scratch, max, sizeof *req);
+    struct brim_moments *m = brim_arena_zalloc(&scratch, max, sizeof *m);
+    brim_status s = req == NULL || m == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
+    size_t n = 0, next = 0;
+
+    if (s == BRIM_OK) {
+        n = wave_requests(f, level, req);
+    }
+    if (n > 0) {
+        s = brim_calibrate_moments(f->ctx, f->source, f->prefix, f->calib, req, n, m);
+    }
+    for (size_t i = 0; s == BRIM_OK && i < f->dots.count; i++) {
+        if (in_wave(&f->layer[i], level)) {
+            s = brim_flow_solve(f, i, &m[next]);
+            next += f->layer[i].n_grids;
+        }
+        if (s == BRIM_OK && in_wave(&f->layer[i], level)) {
+            s = brim_progress(f->ctx, "quantize", ++*done, f->dots.count);
+        }
+    }
+    if (s == BRIM_OK && n > 0) { /* the next wave runs on a well-formed prefix */
+        s = brim_graph_sort(f->prefix);
+    }
+    if (s == BRIM_OK && n > 0) {
+        s = brim_graph_infer(f->prefix);
+    }
+    if (n > 0) {
+        brim_moments_free(f->ctx, m, n);
+    }
+    brim_arena_free(&scratch);
+    return s;
+}
+
+/* The prover has the last word: what it does not believe is not returned. */
+static brim_status certify(struct brim_flow *f)
+{
+    brim_certificate *cert = NULL;
+
+    BRIM_TRY(brim_rewrite_finish(f->prefix));
+    BRIM_TRY(brim_graph_set_metadata(f->prefix, "brim.version", brim_version()));
+    const brim_status s = brim_certify(f->ctx, f->prefix, NULL, &cert);
+    brim_certificate_free(cert);
+    return s == BRIM_ERR_REFUTED ? BRIM_ERR_INFEASIBLE : s;
+}
+
+double brim_flow_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The report outlives the call, with an arena of its own behind the public part. */
+struct report {
+    brim_quantize_report pub; /* first: the caller's pointer is ours */
+    struct brim_arena arena;
+};
+
+static brim_status make_report(const struct brim_flow *f, double seconds,
+                               brim_quantize_report **out)
+{
+    struct report *r = brim_zalloc(f->ctx, 1, sizeof *r);
+    struct rusage usage;
+    size_t n = 0;
+
+    if (r == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    brim_arena_init(&r->arena, f->ctx);
+    brim_quantize_layer *layers = brim_arena_zalloc(&r->arena, f->dots.count, sizeof *layers);
+    bool ok = layers != NULL;
+    for (size_t i = 0; ok && i < f->dots.count; i++) {
+        if (!f->layer[i].keep_float) {
+            layers[n] = f->record[i];
+            layers[n].name = brim_arena_strdup(&r->arena, f->record[i].name);
+            ok = layers[n++].name != NULL;
+        }
+    }
+    if (!ok) {
+        brim_quantize_report_free(&r->pub);
+        return BRIM_ERR_NOMEM;
+    }
+    getrusage(RUSAGE_SELF, &usage);
+    r->pub = (brim_quantize_report){.n_layers = n,
+                                    .layers = layers,
+                                    .seconds = seconds,
+                                    .peak_rss_mb = (double)usage.ru_maxrss / 1024.0};
+    *out = &r->pub;
+    return BRIM_OK;
+}
+
+void brim_quantize_report_free(brim_quantize_report *report)
+{
+    struct report *r = (struct report *)(void *)report;
+
+    if (r != NULL) {
+        brim_ctx *ctx = r->arena.ctx;
+        brim_arena_free(&r->arena);
+        brim_free(ctx, r);
+    }
+}
+
+static brim_status run_flow(struct brim_flow *f, const brim_graph *graph)
+{
+    size_t done = 0;
+
+    BRIM_TRY(prepare(f, graph));
+    BRIM_TRY(find_grids(f));
+    for (size_t level = 0; level < f->n_levels; level++) {
+        BRIM_TRY(run_wave(f, level, &done));
+    }
+    return certify(f);
+}
+
+brim_status brim_quantize(brim_ctx *ctx, const brim_graph *graph, const brim_data *calib,
+                          const brim_quantize_params *params, brim_graph **out,
+                          brim_quantize_report **report)
+{
+    brim_quantize_params defaults;
+    const double start = brim_flow_now();
+
+    brim_clear_error(ctx);
+    *out = NULL;
+    brim_quantize_params_init(&defaults);
+    struct brim_flow f = {
+        .ctx = ctx, .params = params != NULL ? params : &defaults, .calib = calib};
+    BRIM_TRY(check_params(ctx, f.params));
+    brim_arena_init(&f.arena, ctx);
+    brim_status s = run_flow(&f, graph);
+    if (s == BRIM_OK && report != NULL) {
+        s = make_report(&f, brim_flow_now() - start, report);
+    }
+    if (s == BRIM_OK) {
+        *out = f.prefix;
+        f.prefix = NULL;
+    }
+    brim_dots_free(&f.dots);
+    brim_graph_free(f.prefix);
+    brim_graph_free(f.source);
+    brim_arena_free(&f.arena);
+    return s;
+}

@@ -1,0 +1,53 @@
+/* quantize_flow.h - the state of one brim_quantize() call. SPDX-License-Identifier: Apache-2.0
+ *
+ *   float graph --ranges--> grids ---+
+ *        |                           v
+ *        +--moments (float input x prefix input)--> solve --> rewrite --> the prefix grows
+ *
+ * Layers go in waves: a wave holds the layers whose inputs depend on the same number of dot layers,
+ * so one pass over the data serves all of them, and each sees inputs from the already quantized
+ * prefix.
+ */
+#ifndef BRIM_API_QUANTIZE_FLOW_H
+#define BRIM_API_QUANTIZE_FLOW_H
+
+#include "brim/quantize.h"
+#include "calibrate/calibrate.h"
+#include "graph/dot.h"
+
+#define BRIM_MAX_GRIDS 8 /* candidate activation grids of one layer */
+
+/* What one float dot layer is to become. */
+struct brim_flow_layer {
+    const struct brim_dot *dot;
+    bool keep_float;
+    unsigned wbits;
+    unsigned abits; /* 0 = choose */
+    brim_datapath datapath;
+    size_t level; /* dot layers on the longest path from an input */
+    size_t n_grids;
+    struct brim_grid grid[BRIM_MAX_GRIDS];
+    unsigned grid_bits[BRIM_MAX_GRIDS];
+};
+
+struct brim_flow {
+    brim_ctx *ctx;
+    const brim_quantize_params *params;
+    const brim_data *calib;
+    struct brim_arena arena;
+    struct brim_graph *source; /* the float graph, canonical */
+    struct brim_graph *prefix; /* the same, quantized so far */
+    struct brim_dots dots;     /* of source */
+    struct brim_flow_layer *layer;
+    size_t n_levels;
+    brim_quantize_layer *record; /* one per dot layer */
+};
+
+/* Seconds of a monotonic clock. */
+double brim_flow_now(void);
+
+/* Solve one layer on its candidates' moments (one per grid), keep the best, rewrite the prefix. */
+BRIM_NODISCARD brim_status brim_flow_solve(struct brim_flow *f, size_t layer,
+                                           const struct brim_moments *moments);
+
+#endif
