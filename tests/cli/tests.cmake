@@ -2,11 +2,9 @@
 add_executable(make_models cli/make_models.c)
 target_include_directories(make_models PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(make_models PRIVATE brim_flags)
-if(TARGET brim_cli)
 foreach(case usage inspect certify data run_verb quantize bad_input interrupt)
   add_test(NAME cli.${case}
            COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/${case}.sh
                    ${PROJECT_BINARY_DIR} $<TARGET_FILE:make_models> ${BRIM_DATA_DIR})
   set_tests_properties(cli.${case} PROPERTIES LABELS cli TIMEOUT 120)
 endforeach()
-endif()
