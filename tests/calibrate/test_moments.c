@@ -5,6 +5,7 @@
 #include "calibrate/accumulate.h"
 #include "calibrate/calibrate.h"
 #include "calibrate/nets.h"
+#include "data/starving.h"
 
 /* One convolution on noise. */
 struct conv_case {
@@ -326,6 +327,49 @@ static void a_cancelled_pass_leaves_nothing(void **state)
     brim_ctx_free(ctx);
 }
 
+struct starved {
+    const struct brim_graph *g;
+    const struct brim_dots *dots;
+    const brim_data *data;
+};
+
+static brim_status calibrate_all(brim_ctx *ctx, void *arg)
+{
+    const struct starved *s = arg;
+    const int32_t x = s->dots->dot[0].x;
+    const struct brim_moments_request r = {&s->dots->dot[0], x, x, &grid};
+    const int32_t watched[] = {x, s->dots->dot[0].y};
+    struct brim_activation a[2] = {{0}};
+    struct brim_moments m = {0};
+
+    brim_status status = brim_calibrate_activations(ctx, s->g, s->data, watched, 2, a);
+    if (status == BRIM_OK) {
+        status = brim_calibrate_moments(ctx, s->g, s->g, s->data, &r, 1, &m);
+    }
+    brim_activations_free(ctx, a, 2);
+    brim_moments_free(ctx, &m, 1);
+    return status;
+}
+
+static void every_failing_allocation_is_reported(void **state)
+{
+    const struct conv_case t = {
+        "synth:noise?shape=3x8x8&limit=3", 3, 8, 8, 4, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, NULL};
+    brim_ctx *ctx = testing_ctx(1);
+    brim_data *data = nets_data(ctx, t.data);
+    struct brim_graph *g = conv_net(ctx, &t);
+    struct brim_dots dots;
+    (void)state;
+
+    ASSERT_OK(ctx, brim_dots_find(ctx, g, &dots));
+    struct starved s = {g, &dots, data};
+    assert_true(starving_try(calibrate_all, &s) > 10);
+    brim_dots_free(&dots);
+    brim_graph_free(g);
+    brim_data_free(data);
+    brim_ctx_free(ctx);
+}
+
 /* Every size of panel, odd ones too, in integers that single precision holds exactly. */
 static void panels_cover_every_element_once(void **state)
 {
@@ -381,6 +425,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_change_a_bit),
         cmocka_unit_test(company_does_not_change_a_bit),
         cmocka_unit_test(a_cancelled_pass_leaves_nothing),
+        cmocka_unit_test(every_failing_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "data/files.h"
 #include "data/readers.h"
+#include "data/starving.h"
 
 static void expect(brim_ctx *ctx, const char *spec, brim_status want, const char *text)
 {
@@ -290,6 +291,49 @@ static void mutants_never_crash_a_reader(void **state)
     brim_ctx_free(ctx);
 }
 
+static brim_status open_and_save(brim_ctx *ctx, void *spec)
+{
+    brim_data *data;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/starved.npz", files_folder());
+    brim_status status = files_open(ctx, spec, &data);
+    if (status == BRIM_OK) {
+        status = brim_data_save_npz(ctx, data, path);
+        brim_data_free(data);
+    }
+    return status;
+}
+
+static void every_failing_allocation_is_reported(void **state)
+{
+    static char specs[][64] = {
+        "npy:@s.npy:@l.npy?mean=1,2&std=3",
+        "csv:@s.csv?label=1&shape=1x2",
+        "npz:@s.npz",
+        "synth:glyphs?limit=2",
+        "synth:noise?shape=3&limit=2",
+        "idx:@s.idx",
+    };
+    brim_ctx *ctx = testing_ctx(1);
+    brim_data *data;
+    char path[128];
+    (void)state;
+
+    files_write_npy("s.npy", "|u1", "(2, 2)", "\1\2\3\4", 4);
+    files_write_npy("l.npy", "|u1", "(2,)", "\1\2", 2);
+    files_text("s.csv", "1,2,3\n4,5,6\n");
+    files_write("s.idx", "\0\0\x08\2\0\0\0\1\0\0\0\2\5\6", 14);
+    snprintf(path, sizeof path, "%s/s.npz", files_folder());
+    ASSERT_OK(ctx, files_open(ctx, "npy:@s.npy:@l.npy", &data));
+    ASSERT_OK(ctx, brim_data_save_npz(ctx, data, path));
+    brim_data_free(data);
+    brim_ctx_free(ctx);
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        assert_true(starving_try(open_and_save, specs[i]) > 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_nan_names_its_sample),
         cmocka_unit_test(csv_and_cifar_say_what_is_wrong),
         cmocka_unit_test(mutants_never_crash_a_reader),
+        cmocka_unit_test(every_failing_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, files_teardown);
 }
