@@ -415,6 +415,32 @@ static void global_pools_by_hand(void **state)
     brim_ctx_free(ctx);
 }
 
+/* No samples, or no channels, but spatial sizes whose product overflows. */
+static void empty_tensors_of_huge_planes(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    const int64_t huge = INT32_MAX;
+    const float bias[] = {2.5f};
+    struct call c;
+
+    call_begin(&c, ctx, "MaxPool", 12);
+    CALL_INTS(&c, "kernel_shape", 1, 1, 1);
+    call_in(&c, BRIM_FLOAT, bias, SHAPE(0, 1, huge, huge, huge));
+    ASSERT_OK(ctx, call_run(&c));
+    call_end(&c);
+
+    call_begin(&c, ctx, "Conv", 11);
+    CALL_INTS(&c, "strides", huge, huge, huge);
+    call_in(&c, BRIM_FLOAT, bias, SHAPE(1, 0, huge, huge, huge));
+    call_in(&c, BRIM_FLOAT, bias, SHAPE(1, 0, 1, 1, 1));
+    call_in(&c, BRIM_FLOAT, bias, SHAPE(1));
+    ASSERT_OK(ctx, call_run(&c));
+    assert_floats(c.out[0].data, bias, 1, 0);
+    call_end(&c);
+    brim_ctx_free(ctx);
+}
+
 static void pool_refuses(void **state)
 {
     (void)state;
@@ -460,6 +486,7 @@ int main(void)
         cmocka_unit_test(ceil_mode_by_hand),
         cmocka_unit_test(maxpool_of_codes_and_column_major_indices),
         cmocka_unit_test(global_pools_by_hand),
+        cmocka_unit_test(empty_tensors_of_huge_planes),
         cmocka_unit_test(pool_refuses),
     };
 

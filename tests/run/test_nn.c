@@ -44,7 +44,7 @@ static void gemm_of_integers_wraps(void **state)
     brim_ctx *ctx = testing_ctx(1);
     const int32_t a[] = {INT32_MAX, 2}, b[] = {3, -5, 1, 1}, c0[] = {7};
     const uint32_t want[] = {(uint32_t)INT32_MAX * 3u + 2u + 7u, (uint32_t)INT32_MAX * -5u + 9u};
-    const int64_t a64[] = {-3}, b64[] = {INT64_C(1) << 40};
+    const int64_t a64[] = {-3}, b64[] = {INT64_C(1) << 40}, c64[] = {INT64_MIN + 1};
     struct call c;
 
     call_begin(&c, ctx, "Gemm", 13);
@@ -60,6 +60,12 @@ static void gemm_of_integers_wraps(void **state)
     call_in(&c, BRIM_INT64, b64, SHAPE(1, 1));
     ASSERT_OK(ctx, call_run(&c));
     assert_int_equal(*(int64_t *)c.out[0].data, -3 * (INT64_C(1) << 40));
+    call_in(&c, BRIM_INT64, c64, SHAPE(1, 1)); /* more than a double holds */
+    ASSERT_OK(ctx, call_run(&c));
+    assert_true(*(uint64_t *)c.out[0].data == (uint64_t)INT64_MIN + 1u - 3u * (UINT64_C(1) << 40));
+    call_float(&c, "alpha", NAN);
+    ASSERT_FAILS(ctx, BRIM_ERR_FILE, "node 'n1' (Gemm): alpha or beta is no integer of 63 bits",
+                 call_run(&c));
     call_end(&c);
     brim_ctx_free(ctx);
 }

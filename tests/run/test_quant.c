@@ -195,6 +195,14 @@ static void dynamic_quantize_by_hand(void **state)
     assert_memory_equal(c.out[0].data, ((const uint8_t[]){0, 0}), 2);
     assert_floats(c.out[1].data, (const float[]){1}, 1, 0);
     call_end(&c);
+
+    const float wild[] = {NAN, -HUGE_VALF, HUGE_VALF}; /* no meaning, but no crash either */
+    call_begin(&c, ctx, "DynamicQuantizeLinear", 11);
+    c.node.n_out = 3;
+    call_in(&c, BRIM_FLOAT, wild, SHAPE(3));
+    ASSERT_OK(ctx, call_run(&c));
+    assert_int_equal(*(uint8_t *)c.out[2].data, 0);
+    call_end(&c);
     brim_ctx_free(ctx);
 }
 
@@ -459,6 +467,10 @@ static void qlinearmatmul_by_hand(void **state)
     ASSERT_OK(ctx, call_run(&c));
     assert_shape(&c, 0, SHAPE(2, 2, 2));
     assert_memory_equal(c.out[0].data, want, sizeof want);
+    const float nan = NAN; /* gives the zero point */
+    c.in[6].data = (void *)(uintptr_t)&nan;
+    ASSERT_OK(ctx, call_run(&c));
+    assert_memory_equal(c.out[0].data, ((const int8_t[8]){0}), 8);
     call_end(&c);
     brim_ctx_free(ctx);
 }

@@ -70,9 +70,9 @@ static void walk(const struct brim_conv *conv, void *user, add_row_fn *add)
     struct brim_window w = conv->window;
 
     brim_window_widen(&w);
-    const size_t in_plane = (size_t)(w.in[0] * w.in[1] * w.in[2]);
-    const size_t out_plane = (size_t)(w.out[0] * w.out[1] * w.out[2]);
-    const size_t taps = (size_t)(w.kernel[0] * w.kernel[1] * w.kernel[2]);
+    const size_t in_plane = (size_t)w.in[0] * (size_t)w.in[1] * (size_t)w.in[2];
+    const size_t out_plane = (size_t)w.out[0] * (size_t)w.out[1] * (size_t)w.out[2];
+    const size_t taps = (size_t)w.kernel[0] * (size_t)w.kernel[1] * (size_t)w.kernel[2];
     const size_t group_in = (size_t)conv->group_in, group_out = (size_t)conv->group_out;
     for (size_t o = 0; o < (size_t)conv->groups * group_out; o++) {
         for (size_t i = 0; i < group_in; i++) {

@@ -8,7 +8,7 @@
  *
  * every product and the quotient rounded to float32.
  */
-#include <string.h>
+#include <math.h>
 
 #include "base/intops.h"
 #include "run/ops/conv_loop.h"
@@ -62,7 +62,8 @@ struct requantizer {
 
 static int32_t requantize(const struct requantizer *r, int32_t acc, float multiplier)
 {
-    const double y = brim_rint((double)((float)acc * multiplier)) + r->zero;
+    const double scaled = (double)((float)acc * multiplier);
+    const double y = (isnan(scaled) ? 0 : brim_rint(scaled)) + r->zero;
 
     return (int32_t)(y < (double)r->lo ? (double)r->lo : y > (double)r->hi ? (double)r->hi : y);
 }

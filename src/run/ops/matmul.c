@@ -11,6 +11,7 @@
 #include "run/ops/matmul.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/intops.h"
@@ -26,8 +27,9 @@ struct gemm {
     size_t a_at, b_at, y_at; /* first elements */
     size_t m, n, k;
     bool trans_a, trans_b;
-    double alpha, beta; /* beta 0: no C */
-    const double *c;    /* [m][n] */
+    double alpha, beta;    /* beta 0: no C */
+    const double *c;       /* [m][n] */
+    const uint64_t *c_int; /* the same of an integer type */
 };
 
 /* Rows [row, row + rows) of the left operand, [ROW_BLOCK][k] with zeros below. */
@@ -109,9 +111,8 @@ static brim_status gemm_integer(const struct brim_op_call *call, const struct ge
             }
         }
         for (size_t j = 0; j < g->n; j++) {
-            const double c = g->c != NULL ? g->c[i * g->n + j] : 0;
-            y[j] = y[j] * (uint64_t)(int64_t)g->alpha +
-                   (uint64_t)(int64_t)c * (uint64_t)(int64_t)g->beta;
+            const uint64_t c = g->c_int != NULL ? g->c_int[i * g->n + j] : 0;
+            y[j] = y[j] * (uint64_t)(int64_t)g->alpha + c * (uint64_t)(int64_t)g->beta;
         }
         brim_elem_store_u64(g->y, g->y_at + i * g->n, g->n, y);
     }
@@ -127,22 +128,41 @@ static brim_status check_sizes(const struct brim_op_call *c, const struct gemm *
     return BRIM_OK;
 }
 
-/* C [m][n] in double, broadcast from any shape that fits; NULL when out of memory. */
-static double *expand_c(const struct brim_op_call *call, const struct brim_tensor *t, size_t m,
-                        size_t n)
+/* Element of C, of any shape that broadcasts to [m, n], that belongs to [i][j]. */
+static size_t c_index(const struct brim_shape *s, size_t i, size_t j)
 {
-    const struct brim_shape *s = &t->type.shape;
     const size_t rows = s->rank == 2 ? (size_t)s->dim[0] : 1;
     const size_t columns = s->rank >= 1 ? (size_t)s->dim[s->rank - 1] : 1;
-    const double *from = brim_elem_all(call, t);
-    double *c = brim_arena_alloc(call->scratch, m * n + 1, sizeof *c);
 
-    for (size_t i = 0; from != NULL && c != NULL && i < m; i++) {
-        for (size_t j = 0; j < n; j++) {
-            c[i * n + j] = from[(rows == 1 ? 0 : i) * columns + (columns == 1 ? 0 : j)];
+    return (rows == 1 ? 0 : i) * columns + (columns == 1 ? 0 : j);
+}
+
+/* Spread C over [m][n]. */
+static brim_status expand_c(const struct brim_op_call *call, const struct brim_tensor *t,
+                            struct gemm *g)
+{
+    const bool integer = brim_dtype_is_integer(t->type.dtype);
+    const size_t n = brim_tensor_count(t);
+    void *from = brim_arena_alloc(call->scratch, n + 1, sizeof(double));
+    void *to = brim_arena_alloc(call->scratch, g->m * g->n + 1, sizeof(double));
+
+    if (from == NULL || to == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    if (integer) {
+        brim_elem_load_u64(t, 0, n, from);
+        g->c_int = to;
+    } else {
+        brim_elem_load(t, 0, n, from);
+        g->c = to;
+    }
+    for (size_t i = 0; i < g->m; i++) {
+        for (size_t j = 0; j < g->n; j++) { /* both types are 8 bytes */
+            memcpy((char *)to + 8 * (i * g->n + j),
+                   (const char *)from + 8 * c_index(&t->type.shape, i, j), 8);
         }
     }
-    return from != NULL ? c : NULL;
+    return BRIM_OK;
 }
 
 brim_status brim_run_gemm(struct brim_op_call *c)
@@ -166,12 +186,12 @@ brim_status brim_run_gemm(struct brim_op_call *c)
         return BRIM_OK;
     }
     if (brim_op_has(c, 2)) {
-        g.c = expand_c(c, c->in[2], g.m, g.n);
-        if (g.c == NULL) {
-            return BRIM_ERR_NOMEM;
-        }
+        BRIM_TRY(expand_c(c, c->in[2], &g));
     }
     if (brim_dtype_is_integer(c->in[0]->type.dtype)) {
+        if (!(fabs(g.alpha) < 0x1p62 && fabs(g.beta) < 0x1p62)) {
+            return brim_op_fail(c, BRIM_ERR_FILE, "alpha or beta is no integer of 63 bits");
+        }
         return gemm_integer(c, &g);
     }
     const double *b = brim_elem_all(c, c->in[1]);

@@ -47,8 +47,8 @@ static brim_status pool_begin(struct brim_op_call *c, struct pool *p)
     BRIM_TRY(brim_op_view(c, &view));
     BRIM_TRY(brim_window_pool(&view, x, &p->w));
     brim_window_widen(&p->w);
-    p->in_plane = (size_t)(p->w.in[0] * p->w.in[1] * p->w.in[2]);
-    p->out_plane = (size_t)(p->w.out[0] * p->w.out[1] * p->w.out[2]);
+    p->in_plane = (size_t)p->w.in[0] * (size_t)p->w.in[1] * (size_t)p->w.in[2];
+    p->out_plane = (size_t)p->w.out[0] * (size_t)p->w.out[1] * (size_t)p->w.out[2];
     p->x = brim_arena_alloc(c->scratch, p->in_plane + 1, sizeof *p->x);
     p->y = brim_arena_alloc(c->scratch, p->out_plane + 1, sizeof *p->y);
     return p->x == NULL || p->y == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
@@ -146,6 +146,9 @@ brim_status brim_run_maxpool(struct brim_op_call *c)
     struct pool p;
     int64_t lo, hi;
 
+    if (brim_tensor_count(&c->out[0]) == 0) {
+        return BRIM_OK;
+    }
     BRIM_TRY(pool_begin(c, &p));
     brim_dtype_range(c->in[0]->type.dtype, &lo, &hi);
     p.least = brim_dtype_is_integer(c->in[0]->type.dtype) ? (double)lo : -(double)INFINITY;
@@ -159,6 +162,9 @@ brim_status brim_run_averagepool(struct brim_op_call *c)
 {
     struct pool p;
 
+    if (brim_tensor_count(&c->out[0]) == 0) {
+        return BRIM_OK;
+    }
     BRIM_TRY(pool_begin(c, &p));
     p.include_pad = brim_node_int(c->node, "count_include_pad", 0) != 0;
     each_plane(c, &p, average_window);
@@ -175,12 +181,15 @@ brim_status brim_run_globalpool(struct brim_op_call *c)
     for (int i = 2; i < s->rank; i++) {
         n *= (size_t)s->dim[i];
     }
-    double *x = brim_arena_alloc(c->scratch, n + 1, sizeof *x);
+    if (planes == 0) {
+        return BRIM_OK;
+    }
+    if (n == 0) {
+        return brim_op_fail(c, BRIM_ERR_FILE, "a spatial axis is empty");
+    }
+    double *x = brim_arena_alloc(c->scratch, n, sizeof *x);
     if (x == NULL) {
         return BRIM_ERR_NOMEM;
-    }
-    if (n == 0 && planes > 0) {
-        return brim_op_fail(c, BRIM_ERR_FILE, "a spatial axis is empty");
     }
     for (size_t p = 0; p < planes; p++) {
         brim_elem_load(c->in[0], p * n, n, x);

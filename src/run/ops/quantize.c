@@ -137,7 +137,7 @@ brim_status brim_run_dynamic_quantize(struct brim_op_call *c)
     }
     const float scale = hi > lo ? (hi - lo) / 255.0f : 1.0f;
     const double zero = brim_rint((double)(float)(0.0f - lo / scale));
-    const double offset = zero < 0 ? 0 : zero > 255 ? 255 : zero;
+    const double offset = isnan(zero) || zero < 0 ? 0 : zero > 255 ? 255 : zero;
     const struct quantizer q = {
         .scale = &(double){(double)scale}, .zero = &offset, .hi = 255, .precision = BRIM_FLOAT};
     for (size_t i = 0; i < n; i++) {
