@@ -1,4 +1,4 @@
-# docs/design.md section 5 says why each is here.
+# docs/design.md section 5 says why each is here. Installed too: a static brim needs the same at link time.
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(ZLIB REQUIRED)
@@ -9,7 +9,6 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(LIBMD REQUIRED IMPORTED_TARGET libmd)
 find_path(DNNL_INCLUDE_DIR dnnl.h REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
-find_program(PROTOC_C protoc-c REQUIRED)
 
 add_library(brim_dependencies INTERFACE)
 target_include_directories(brim_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
