@@ -165,7 +165,10 @@ static brim_status measure(struct cli *cli, const struct options *o, size_t whic
     return BRIM_OK;
 }
 
-static int print_json(struct cli *cli, const struct options *o, const struct result *r)
+#define MOMENT_ROWS 4096
+
+static int print_json(struct cli *cli, const struct options *o, const struct result *r,
+                      const brim_bench_moments_report *m)
 {
     json_t *lines = json_array();
 
@@ -176,19 +179,26 @@ static int print_json(struct cli *cli, const struct options *o, const struct res
                                         "rel_error", r[i].rel_error, "sparsity", r[i].sparsity));
     }
     return cli_print_json(cli,
-                          json_pack("{s:I,s:I,s:s,s:I,s:o}", "k", (json_int_t)o->k, "n",
-                                    (json_int_t)o->n, "datapath", "16/128,32", "repeat",
-                                    (json_int_t)o->repeat, "solvers", lines),
+                          json_pack("{s:I,s:I,s:s,s:I,s:{s:I,s:f,s:f,s:f,s:f,s:f},s:o}", "k",
+                                    (json_int_t)o->k, "n", (json_int_t)o->n, "datapath",
+                                    "16/128,32", "repeat", (json_int_t)o->repeat, "moments", "rows",
+                                    (json_int_t)m->rows, "seconds", m->seconds, "gflops", m->gflops,
+                                    "ssyrk_gflops", m->ssyrk, "sgemm_gflops", m->sgemm, "share",
+                                    m->share, "solvers", lines),
                           CLI_OK);
 }
 
-static void print_text(const struct options *o, const struct result *r)
+static void print_text(const struct options *o, const struct result *r,
+                       const brim_bench_moments_report *m)
 {
     static const char *const headings[] = {"solver", "budget", "seconds", "rel error", "zeros"};
     struct cli_table t;
 
     printf("K=%lld N=%lld, 4-bit weights, inputs 0..255, datapath 16/128,32, median of %lld\n",
            (long long)o->k, (long long)o->n, (long long)o->repeat);
+    printf("second moments of %zu rows, one core: %.3f s, %.1f Gflop/s, %.0f %% of this machine's "
+           "ssyrk (%.1f) and sgemm (%.1f)\n",
+           m->rows, m->seconds, m->gflops, 100 * m->share, m->ssyrk, m->sgemm);
     cli_table_init(&t, sizeof headings / sizeof *headings, headings);
     for (size_t i = 0; i < N_CASES; i++) {
         cli_cell(&t, "%s", cases[i].solver_name);
@@ -203,22 +213,28 @@ static void print_text(const struct options *o, const struct result *r)
 static int bench_solver(struct cli *cli, const struct options *o, struct workload *b)
 {
     struct result result[N_CASES];
+    brim_bench_moments_report moments;
+    brim_status s;
 
+    s = brim_bench_moments(cli->ctx, (size_t)o->k, MOMENT_ROWS, (unsigned)o->repeat, &moments);
+    if (s != BRIM_OK) {
+        return cli_fail_status(cli, s);
+    }
     if (!create(b, (size_t)o->n, (size_t)o->k)) {
         return cli_fail(cli, CLI_ERROR, "out of memory");
     }
     fill(b, (size_t)o->n, (size_t)o->k, (uint64_t)cli->seed);
     for (size_t i = 0; i < N_CASES; i++) {
-        const brim_status s = measure(cli, o, i, b, &result[i]);
+        s = measure(cli, o, i, b, &result[i]);
         if (s != BRIM_OK) {
             return cli_fail_status(cli, s);
         }
     }
     if (cli->json) {
-        return print_json(cli, o, result);
+        return print_json(cli, o, result, &moments);
     }
     cli_end_progress(cli);
-    print_text(o, result);
+    print_text(o, result, &moments);
     return CLI_OK;
 }
 

@@ -3,6 +3,7 @@
 #define BRIM_BRIM_H
 
 #include <brim/base.h>
+#include <brim/bench.h>
 #include <brim/certify.h>
 #include <brim/data.h>
 #include <brim/datapath.h>

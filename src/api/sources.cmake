@@ -1,2 +1,2 @@
-target_sources(brim PRIVATE src/api/inspect.c src/api/quantize.c src/api/quantize_solve.c
+target_sources(brim PRIVATE src/api/bench_solver.c src/api/inspect.c src/api/quantize.c src/api/quantize_solve.c
                             src/api/run.c)
