@@ -18,8 +18,8 @@
 /* Samples [rows][k] and room for the results. */
 struct bench {
     size_t k, rows;
-    float *q, *f, *product; /* product: [k][k] */
-    double *h, *g;
+    float *q, *f, *product; /* product: [k][k] or a panel's scratch */
+    double *h, *g, *sum;    /* sum: [2][k] */
 };
 
 typedef void bench_fn(const struct bench *b);
@@ -57,7 +57,9 @@ static void run_moments(const struct bench *b)
                                          .stride = b->k,
                                          .k = b->k,
                                          .h = b->h,
-                                         .g = b->g};
+                                         .g = b->g,
+                                         .sum_q = b->sum,
+                                         .sum_f = b->sum + b->k};
         for (size_t p = 0; p < brim_block_panels(b->k); p++) {
             brim_block_add(&block, p, b->product);
         }
@@ -92,10 +94,13 @@ static brim_status create(brim_ctx *ctx, struct brim_arena *a, struct bench *b)
 
     b->q = brim_arena_alloc(a, b->k * b->rows, sizeof(float));
     b->f = brim_arena_alloc(a, b->k * b->rows, sizeof(float));
-    b->product = brim_arena_alloc(a, b->k * b->k, sizeof(float));
+    b->product =
+        brim_arena_alloc(a, brim_max_size(b->k * b->k, brim_block_scratch(b->k)), sizeof(float));
+    b->sum = brim_arena_zalloc(a, 2 * b->k, sizeof(double));
     b->h = brim_arena_zalloc(a, b->k * b->k, sizeof(double));
     b->g = brim_arena_zalloc(a, b->k * b->k, sizeof(double));
-    if (b->q == NULL || b->f == NULL || b->product == NULL || b->h == NULL || b->g == NULL) {
+    if (b->q == NULL || b->f == NULL || b->product == NULL || b->sum == NULL || b->h == NULL ||
+        b->g == NULL) {
         return BRIM_ERR_NOMEM;
     }
     brim_rng_init(&r, ctx->params.seed, 0);
