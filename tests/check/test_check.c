@@ -251,6 +251,65 @@ static void a_refutation_needs_a_true_witness(void **state)
     brim_json_free(json);
 }
 
+static size_t read_file(const char *path, uint8_t **data)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    const long n = ftell(f);
+    assert_true(n > 0);
+    rewind(f);
+    *data = malloc((size_t)n);
+    assert_non_null(*data);
+    assert_int_equal(fread(*data, 1, (size_t)n, f), (size_t)n);
+    fclose(f);
+    return (size_t)n;
+}
+
+static void expect_agreement(const char *path, const char *datapath)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    brim_graph *g = NULL;
+    brim_certificate *cert = NULL;
+    brim_datapath dp;
+    struct check c = {0};
+    char *json = NULL;
+    uint8_t *data = NULL;
+
+    ASSERT_OK(ctx, brim_datapath_parse(ctx, datapath, &dp));
+    ASSERT_OK(ctx, brim_onnx_load(ctx, path, &g));
+    const brim_status s = brim_certify(ctx, g, &dp, &cert);
+    assert_true(s == BRIM_OK || s == BRIM_ERR_REFUTED);
+    ASSERT_OK(ctx, brim_certificate_json(ctx, cert, &json));
+    const size_t n = read_file(path, &data);
+    check_certificate(&c, data, n, json, strlen(json));
+    assert_string_equal(c.reason, s == BRIM_OK ? "" : "refuted, as the certificate says");
+    check_free(&c);
+    free(data);
+    brim_json_free(json);
+    brim_certificate_free(cert);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
+/* int8 models of another maker (QuantizeLinear/DequantizeLinear converted from TFLite). */
+static void both_agree_on_other_peoples_models(void **state)
+{
+    (void)state;
+    static const char *const datapath[] = {"24", "20", "16/2s,32", "17/16,20/64,24"};
+    static const char *const model[] = {"resnet8-cifar10", "dscnn-kws", "ad-autoencoder"};
+    char path[512];
+
+    REQUIRE_DATA("mlperf-tiny/models/resnet8-cifar10-int8-qdq.onnx");
+    for (size_t i = 0; i < sizeof model / sizeof *model; i++) {
+        for (size_t j = 0; j < sizeof datapath / sizeof *datapath; j++) {
+            snprintf(path, sizeof path, "%s/mlperf-tiny/models/%s-int8-qdq.onnx", BRIM_DATA_DIR,
+                     model[i]);
+            expect_agreement(path, datapath[j]);
+        }
+    }
+}
+
 /* Every truncation and many mutations: an answer, never a crash; and never "proven" for a
  * truncated model. */
 static void hostile_bytes_get_an_answer(void **state)
@@ -297,6 +356,7 @@ int main(void)
         cmocka_unit_test(layers_may_be_neither_missing_nor_extra),
         cmocka_unit_test(the_models_own_statement_is_held_against_it),
         cmocka_unit_test(a_refutation_needs_a_true_witness),
+        cmocka_unit_test(both_agree_on_other_peoples_models),
         cmocka_unit_test(hostile_bytes_get_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
