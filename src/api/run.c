@@ -8,6 +8,7 @@
  */
 #include "brim/run.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -350,6 +351,7 @@ static brim_status open_session(struct session *s, struct brim_arena *arena)
     s->sample = brim_data_sample_size(s->data);
     s->labelled = brim_data_has_labels(s->data);
     BRIM_TRY(fit_input(s));
+    assert(s->per_run > 0);
     s->chunk = (s->params->batch + s->per_run - 1) / s->per_run * s->per_run;
     s->round = brim_min_size(s->count, s->chunk * threads * CHUNKS_PER_WORKER);
     if (!brim_mul_size(s->round, s->sample, &n)) {
@@ -379,9 +381,11 @@ static brim_status open_session(struct session *s, struct brim_arena *arena)
 static brim_status probe_output(struct session *s, struct brim_arena *arena)
 {
     const struct brim_tensor *t;
-    struct brim_workspace *worker = s->ws[0], *probe = NULL;
+    struct brim_workspace *probe = NULL;
     size_t n;
 
+    assert(s->ws != NULL);
+    struct brim_workspace *worker = s->ws[0];
     BRIM_TRY(brim_data_read(s->ctx, s->data, 0, s->per_run, s->x, NULL));
     BRIM_TRY(brim_workspace_create(s->ctx, s->plan, &probe));
     s->ws[0] = probe;

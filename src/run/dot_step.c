@@ -15,6 +15,7 @@
  * The register sees only sum(w*x). Outside it, exactly:
  *     acc = sum(w*x) - x_zero * sum(w) + bias_q
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/intops.h"
@@ -142,6 +143,7 @@ static brim_status widen(brim_ctx *ctx, const struct brim_tensor *src, size_t fi
     }
     const enum brim_dtype t = src->type.dtype;
 
+    assert(dst != NULL);
     if (t == BRIM_UINT8 || t == BRIM_UINT4) {
         WIDEN(uint8_t)
     } else if (t == BRIM_INT8 || t == BRIM_INT4) {
@@ -204,6 +206,7 @@ static void run_block(const struct job *j, const struct block *b)
                                        .counts = j->counts,
                                        .scratch = j->scratch};
 
+    assert(j->value != NULL);
     brim_dot_kernel_run(j->s->kernel, &rows);
     for (size_t c = 0; c < j->per_group; c++) {
         const struct emit e = {.value = j->value + c,
@@ -339,6 +342,7 @@ static void gather(const struct plane *p, const struct brim_dot *d, const struct
     const size_t c_group = p->c_in / d->groups, kw = (size_t)v->kw, kh = (size_t)v->kh;
     const bool run = d->groups == 1 && v->dilation_w == 1;
 
+    assert(p->code != NULL);
     for (size_t i = 0; i < b->m; i++) {
         const size_t oy = (first + i) / p->w_out, ox = (first + i) % p->w_out;
         const int32_t *corner =

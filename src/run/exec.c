@@ -65,7 +65,8 @@ brim_status brim_exec_types(const struct brim_plan *plan, const struct brim_node
                             struct brim_arena *scratch)
 {
     struct brim_type *types = brim_arena_alloc(scratch, node->n_in + 1, sizeof *types);
-    const struct brim_tensor **value = brim_arena_alloc(scratch, node->n_in + 1, sizeof *value);
+    const struct brim_tensor **value =
+        brim_arena_alloc(scratch, node->n_in + 1, sizeof(struct brim_tensor *));
     struct brim_infer c = {.ctx = plan->ctx,
                            .node = node,
                            .opset = brim_graph_opset(plan->g, node->domain),
@@ -139,7 +140,7 @@ static brim_status take_buffer(struct brim_workspace *ws, size_t bytes, int32_t 
 /* Give `value` storage for a tensor of this type. */
 static brim_status place(struct brim_workspace *ws, int32_t value, const struct brim_type *type)
 {
-    size_t bytes;
+    size_t bytes = 0;
 
     BRIM_TRY(brim_tensor_bytes(ws->plan->ctx, type, &bytes));
     BRIM_TRY(take_buffer(ws, bytes, &ws->buffer_of[value]));
@@ -203,7 +204,7 @@ static brim_status bind_inputs(struct brim_workspace *ws, const struct brim_tens
         }
         BRIM_TRY(check_input(plan, v, &inputs[i]));
         if (plan->wanted[v]) { /* outlives the call */
-            size_t bytes;
+            size_t bytes = 0;
             BRIM_TRY(brim_tensor_bytes(plan->ctx, &inputs[i].type, &bytes));
             BRIM_TRY(place(ws, v, &inputs[i].type));
             memcpy(ws->value[v].data, inputs[i].data, bytes);
@@ -331,7 +332,7 @@ brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
     ws->buffer_of = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer_of);
     ws->buffer = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer);
     ws->state = brim_arena_zalloc(&ws->arena, plan->n_steps, sizeof *ws->state);
-    ws->in = brim_arena_zalloc(&ws->arena, plan->max_in, sizeof *ws->in);
+    ws->in = brim_arena_zalloc(&ws->arena, plan->max_in, sizeof(struct brim_tensor *));
     ws->out = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->out);
     ws->type = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->type);
     ws->counts = brim_arena_zalloc(&ws->arena, plan->dots.count, sizeof *ws->counts);
@@ -357,7 +358,7 @@ void brim_workspace_free(struct brim_workspace *ws)
             k->free_state(ctx, ws->state[i]);
         }
     }
-    for (size_t i = 0; i < ws->n_buffers; i++) {
+    for (size_t i = 0; ws->buffer != NULL && i < ws->n_buffers; i++) {
         brim_free(ctx, ws->buffer[i].data);
     }
     brim_arena_free(&ws->scratch);

@@ -269,7 +269,8 @@ brim_status brim_plan_fuse(struct brim_plan *plan)
 
     brim_arena_init(&scratch, plan->ctx);
     status = count_uses(&f, &scratch);
-    plan->dot_step = brim_arena_zalloc(&plan->arena, plan->dots.count, sizeof *plan->dot_step);
+    plan->dot_step =
+        brim_arena_zalloc(&plan->arena, plan->dots.count, sizeof(struct brim_dot_step *));
     if (plan->dot_step == NULL) {
         status = BRIM_ERR_NOMEM;
     }

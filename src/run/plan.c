@@ -93,7 +93,8 @@ static brim_status find_kernel(const struct builder *b, const struct brim_node *
 static brim_status fold(struct builder *b, const struct brim_node *n)
 {
     struct brim_plan *plan = b->plan;
-    const struct brim_tensor **in = brim_arena_zalloc(&b->scratch, n->n_in + 1, sizeof *in);
+    const struct brim_tensor **in =
+        brim_arena_zalloc(&b->scratch, n->n_in + 1, sizeof(struct brim_tensor *));
     struct brim_type *type = brim_arena_zalloc(&b->scratch, n->n_out + 1, sizeof *type);
     struct brim_tensor *out = brim_arena_zalloc(&plan->arena, n->n_out + 1, sizeof *out);
     const struct brim_op_kernel *kernel;
@@ -108,7 +109,7 @@ static brim_status fold(struct builder *b, const struct brim_node *n)
     }
     BRIM_TRY(brim_exec_types(plan, n, in, type, &b->scratch));
     for (size_t i = 0; i < n->n_out; i++) {
-        size_t bytes;
+        size_t bytes = 0;
         out[i].type = type[i];
         if (n->out[i] < 0) {
             continue;
@@ -277,7 +278,7 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
     plan->max_in = plan->max_out = 1;
     plan->wanted = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->wanted);
     plan->needed = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->needed);
-    plan->constant = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->constant);
+    plan->constant = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof(struct brim_tensor *));
     plan->steps = brim_arena_zalloc(&plan->arena, g->n_nodes + 1, sizeof *plan->steps);
     if (plan->wanted == NULL || plan->needed == NULL || plan->constant == NULL ||
         plan->steps == NULL) {
@@ -285,7 +286,7 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
     }
     BRIM_TRY(mark_wanted(plan, p));
     brim_arena_init(&b.scratch, plan->ctx);
-    b.tail = brim_arena_zalloc(&b.scratch, g->n_nodes + 1, sizeof *b.tail);
+    b.tail = brim_arena_zalloc(&b.scratch, g->n_nodes + 1, sizeof(struct brim_dot_step *));
     b.known = brim_arena_zalloc(&b.scratch, g->n_values + 1, sizeof *b.known);
     status = b.tail == NULL || b.known == NULL ? BRIM_ERR_NOMEM : build(&b);
     brim_arena_free(&b.scratch);
