@@ -1,4 +1,4 @@
-target_sources(brim PRIVATE src/run/dot_step.c src/run/exec.c src/run/fuse.c src/run/op.c
+target_sources(brim PRIVATE src/run/dot_step.c src/run/exec.c src/run/fuse.c src/run/op_fail.c
                             src/run/plan.c)
 # How operators are computed: one file per family.
 target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/copy.c
@@ -9,4 +9,4 @@ target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/
 target_sources(brim PRIVATE src/run/ops/conv.c src/run/ops/conv_dnnl.c src/run/ops/conv_loop.c
                             src/run/ops/elem.c src/run/ops/integer.c src/run/ops/matmul.c
                             src/run/ops/nn.c src/run/ops/norm.c src/run/ops/pool.c
-                            src/run/ops/quantize.c src/run/ops/softmax.c)
+                            src/run/ops/quantize_linear.c src/run/ops/softmax.c)

@@ -1,4 +1,4 @@
-/* op.c - what operators share when they run. SPDX-License-Identifier: Apache-2.0 */
+/* op_fail.c - what operators share when they run. SPDX-License-Identifier: Apache-2.0 */
 #include "run/op.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* quantize.c - QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear. SPDX-License-Identifier:
+/* quantize_linear.c - QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear. SPDX-License-Identifier:
  * Apache-2.0
  *
  *     quantize     y = saturate(round_half_even(x / scale) + zero)
