@@ -75,10 +75,10 @@ static brim_status resolve_axis(const struct brim_infer *c, struct brim_window *
         w->after[i] = total - w->before[i];
         return BRIM_OK;
     }
-    const int64_t room = in + w->before[i] + w->after[i] - span;
+    const int64_t padded = in + w->before[i] + w->after[i], room = padded - span;
     if (room < 0) {
         return brim_infer_fail(c, "the kernel spans %lld on spatial axis %d, the padded input %lld",
-                               (long long)span, i, (long long)(room + span));
+                               (long long)span, i, (long long)padded);
     }
     w->out[i] = room / stride + 1;
     if (ceil) {

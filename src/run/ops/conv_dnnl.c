@@ -49,9 +49,12 @@ static bool desc_create(dnnl_memory_desc_t *desc, const struct brim_shape *s, bo
 {
     static const dnnl_format_tag_t rows[] = {dnnl_a,    dnnl_ab,    dnnl_abc,
                                              dnnl_abcd, dnnl_abcde, dnnl_abcdef};
-    const dnnl_format_tag_t tag = any ? dnnl_format_tag_any : rows[s->rank - 1];
     dnnl_dims_t dims;
 
+    if (s->rank < 1 || s->rank > (int)(sizeof rows / sizeof rows[0])) {
+        return false;
+    }
+    const dnnl_format_tag_t tag = any ? dnnl_format_tag_any : rows[s->rank - 1];
     for (int i = 0; i < s->rank; i++) {
         dims[i] = s->dim[i];
     }

@@ -249,8 +249,9 @@ brim_status brim_run_matmulinteger(struct brim_op_call *c)
 static void requantize_product(const struct brim_op_call *c, const struct int_matmul *v, size_t t)
 {
     const struct brim_products *p = &v->p;
-    const size_t ta = p->k > 0 ? p->a_at[t] / (p->m * p->k) : 0;
-    const size_t tb = p->k > 0 ? p->b_at[t] / (p->n * p->k) : 0;
+    const size_t a_size = p->m * p->k, b_size = p->n * p->k;
+    const size_t ta = a_size > 0 ? p->a_at[t] / a_size : 0;
+    const size_t tb = b_size > 0 ? p->b_at[t] / b_size : 0;
     struct requantizer r;
 
     brim_dtype_range(c->out[0].type.dtype, &r.lo, &r.hi);

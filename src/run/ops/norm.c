@@ -193,7 +193,7 @@ static void normalize_row(const struct brim_op_call *c, const struct rows *r, si
     scale_row(c, r, row);
     brim_elem_store(&c->out[0], row * r->n, r->n, r->buffer);
     const double *stash[] = {&mean, &inverse};
-    for (size_t i = 1; i < c->n_out; i++) {
+    for (size_t i = 1; i < 3 && i < c->n_out; i++) {
         if (c->out[i].data != NULL) {
             brim_elem_store(&c->out[i], row, 1, stash[i - 1]);
         }
