@@ -20,7 +20,7 @@
 #include "calibrate/feed.h"
 #include "calibrate/im2col.h"
 
-#define MAX_BATCH   16u
+#define MAX_BATCH   64u
 #define RUNS        8u /* that share a batch */
 #define BATCH_BYTES ((size_t)16 << 20)
 
