@@ -76,7 +76,7 @@ static brim_status split_equally(struct brim_infer *c, int axis)
         return brim_infer_fail(c, "num_outputs is %lld, expected the %lld outputs there are",
                                (long long)brim_node_int(c->node, "num_outputs", 0), (long long)n);
     }
-    if (dim < 0) {
+    if (dim < 0 || n == 0) {
         return BRIM_OK;
     }
     if (c->opset < 18 && dim % n != 0) {

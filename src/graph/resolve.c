@@ -6,9 +6,11 @@
 
 #include "base/intops.h"
 
+#define LIST_MAX ((size_t)2 * BRIM_MAX_RANK) /* pads: two for each axis */
+
 /* A list of integers that is input i, or in older opsets the attribute. */
 struct list {
-    int64_t v[2 * BRIM_MAX_RANK];
+    int64_t v[LIST_MAX];
     size_t n;
     bool given, known;
 };
@@ -18,9 +20,9 @@ static brim_status read_list(const struct brim_infer *c, size_t i, const char *a
     *l = (struct list){.n = 0};
     if (brim_infer_has(c, i)) {
         l->given = true;
-        return brim_infer_ints(c, i, l->v, 2 * BRIM_MAX_RANK, &l->n, &l->known);
+        return brim_infer_ints(c, i, l->v, LIST_MAX, &l->n, &l->known);
     }
-    BRIM_TRY(brim_infer_attr_ints(c, attr, l->v, 2 * BRIM_MAX_RANK, &l->n, &l->known));
+    BRIM_TRY(brim_infer_attr_ints(c, attr, l->v, LIST_MAX, &l->n, &l->known));
     l->given = l->known;
     return BRIM_OK;
 }
@@ -225,7 +227,7 @@ brim_status brim_resolve_perm(const struct brim_infer *c, int rank, int perm[BRI
     struct list l;
 
     l = (struct list){.n = 0};
-    BRIM_TRY(brim_infer_attr_ints(c, "perm", l.v, 2 * BRIM_MAX_RANK, &l.n, &l.known));
+    BRIM_TRY(brim_infer_attr_ints(c, "perm", l.v, LIST_MAX, &l.n, &l.known));
     if (!l.known) {
         for (int i = 0; i < rank; i++) {
             perm[i] = rank - 1 - i;

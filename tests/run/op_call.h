@@ -110,6 +110,37 @@ static inline void call_omit(struct call *c)
                                 .dim = {__VA_ARGS__}})
 #define SCALAR (&(const struct brim_shape){.rank = 0})
 
+/* What the rule finds from less (types without values, nothing at all) must not contradict what it
+ * found from everything, `all`. */
+static inline void call_infer_less(struct call *c, const struct brim_type *all)
+{
+    struct brim_type types[CALL_MAX], out[CALL_MAX];
+    const struct brim_tensor *value[CALL_MAX] = {NULL};
+
+    for (int known = 0; known < 2; known++) {
+        for (size_t i = 0; i < CALL_MAX; i++) {
+            types[i] = out[i] = (struct brim_type){.shape.rank = -1};
+            if (known > 0 && i < c->node.n_in && c->in_number[i] >= 0) {
+                types[i] = c->in[i].type;
+            }
+        }
+        struct brim_infer infer = {c->ctx, &c->node, c->opset, types, value, out};
+        assert_int_equal(c->node.op->infer(&infer), BRIM_OK);
+        for (size_t i = 0; i < c->node.n_out; i++) {
+            if (out[i].dtype != BRIM_UNDEFINED) {
+                assert_int_equal(out[i].dtype, all[i].dtype);
+            }
+            if (out[i].shape.rank >= 0) {
+                assert_int_equal(out[i].shape.rank, all[i].shape.rank);
+            }
+            for (int d = 0; d < out[i].shape.rank; d++) {
+                assert_true(out[i].shape.dim[d] == -1 ||
+                            out[i].shape.dim[d] == all[i].shape.dim[d]);
+            }
+        }
+    }
+}
+
 /* Shape rule, allocation, computation. May be called again with other inputs and the same state. */
 static inline brim_status call_run(struct call *c)
 {
@@ -128,6 +159,7 @@ static inline brim_status call_run(struct call *c)
     }
     struct brim_infer infer = {c->ctx, &c->node, c->opset, types, in, out};
     BRIM_TRY(c->node.op->infer(&infer));
+    call_infer_less(c, out);
     for (size_t i = 0; i < c->node.n_out; i++) {
         const int64_t n = brim_shape_count(&out[i].shape);
         assert_true(n >= 0);

@@ -612,6 +612,29 @@ static void test_dropout(void **state)
     brim_ctx_free(ctx);
 }
 
+/* The reference draws .5488 .7152 .6028 .5449 .4237 .6459 .4376 .8918 .9637 .3834 with seed 0. */
+static void test_dropout_draws(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    static const uint8_t want[10] = {0, 1, 1, 0, 0, 1, 0, 1, 1, 0};
+    const int64_t n = 10;
+    const float ratio = 0.55F;
+    const uint8_t training = 1;
+    struct harness h;
+
+    harness_begin(&h, ctx, 13);
+    h.n_out = 2;
+    harness_in(&h, harness_tensor(&h, BRIM_FLOAT, 1, &n, NULL));
+    harness_in(&h, harness_tensor(&h, BRIM_FLOAT, 0, NULL, &ratio));
+    harness_in(&h, harness_tensor(&h, BRIM_BOOL, 0, NULL, &training));
+    harness_int(&h, "seed", 0);
+    ASSERT_OK(ctx, harness_run(&h, "Dropout"));
+    assert_memory_equal(h.out[1].data, want, sizeof want);
+    harness_end(&h);
+    brim_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +653,7 @@ int main(void)
         cmocka_unit_test(test_squeeze_and_unsqueeze),
         cmocka_unit_test(test_shape_of_zero_and_huge),
         cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_dropout_draws),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

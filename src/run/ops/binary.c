@@ -84,25 +84,28 @@ static void apply(binary_loop *loop, struct brim_tensor *out, const struct brim_
     }
 }
 
-static brim_status find_loop(const struct brim_op_call *c, binary_loop *const *loops,
-                             binary_loop **loop)
+static binary_loop *find_loop(const struct brim_op_call *c, binary_loop *const *loops)
 {
     const enum brim_dtype t = c->in[0]->type.dtype;
 
-    *loop = (size_t)t < BRIM_LOOPS ? loops[t] : NULL;
-    if (*loop == NULL) {
-        return brim_op_fail(c, BRIM_ERR_UNSUPPORTED, "is not defined for %s", brim_dtype_name(t));
-    }
-    return BRIM_OK;
+    return (size_t)t < BRIM_LOOPS ? loops[t] : NULL;
+}
+
+static brim_status no_loop(const struct brim_op_call *c)
+{
+    return brim_op_fail(c, BRIM_ERR_UNSUPPORTED, "is not defined for %s",
+                        brim_dtype_name(c->in[0]->type.dtype));
 }
 
 static brim_status run_binary(struct brim_op_call *c, binary_loop *const *loops)
 {
     struct brim_op_call wide;
-    binary_loop *loop;
 
     BRIM_TRY(brim_widen(c, &wide));
-    BRIM_TRY(find_loop(&wide, loops, &loop));
+    binary_loop *loop = find_loop(&wide, loops);
+    if (loop == NULL) {
+        return no_loop(c);
+    }
     struct brim_tensor second = *wide.in[1];
     second.type.shape = brim_op_second_shape(c);
     apply(loop, &wide.out[0], wide.in[0], &second);
@@ -170,10 +173,12 @@ static brim_status run_equal(struct brim_op_call *c)
 static brim_status run_variadic(struct brim_op_call *c, binary_loop *const *loops)
 {
     struct brim_op_call wide;
-    binary_loop *loop;
 
     BRIM_TRY(brim_widen(c, &wide));
-    BRIM_TRY(find_loop(&wide, loops, &loop));
+    binary_loop *loop = find_loop(&wide, loops);
+    if (loop == NULL) {
+        return no_loop(c);
+    }
     apply(loop, &wide.out[0], wide.in[0], wide.in[wide.n_in > 1]);
     for (size_t i = 2; i < wide.n_in; i++) {
         apply(loop, &wide.out[0], &wide.out[0], wide.in[i]);

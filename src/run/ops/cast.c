@@ -45,7 +45,9 @@ static enum kind load_integers(enum brim_dtype t, const void *x, size_t n, union
     } else if (t == BRIM_UINT16) {
         LOAD(uint16_t, i)
     } else if (t == BRIM_INT8 || t == BRIM_INT4) {
-        LOAD(int8_t, i)
+        for (size_t k = 0; k < n; k++) { /* sign extension */
+            b->i[k] = (int64_t)(((const uint8_t *)x)[k] ^ 0x80u) - 0x80;
+        }
     } else {
         LOAD(uint8_t, i)
     }

@@ -28,21 +28,45 @@ static int64_t continued(int64_t i, int64_t n, enum brim_pad_mode mode)
     return k < n ? k : period - k;
 }
 
-/* The table of one axis, in scratch; NULL when out of memory. */
-static int64_t *axis_table(const struct brim_op_call *c, const struct brim_pads *p, int axis)
+/* The tables of all axes, one after the other. */
+struct tables {
+    int64_t *all;
+    size_t first[BRIM_MAX_RANK];
+};
+
+static void fill_table(const struct brim_op_call *c, const struct brim_pads *p, int axis,
+                       int64_t *table)
 {
     const size_t out = (size_t)c->out[0].type.shape.dim[axis];
     const int64_t dim = c->in[0]->type.shape.dim[axis];
     const int64_t first = brim_max_i64(-p->before[axis], 0);
     const int64_t kept = dim - first + brim_min_i64(p->after[axis], 0);
-    int64_t *table = brim_arena_alloc(c->scratch, out + 1, sizeof *table);
 
-    for (size_t i = 0; table != NULL && i < out; i++) {
+    for (size_t i = 0; i < out; i++) {
         const int64_t k = (int64_t)i - brim_max_i64(p->before[axis], 0);
         const int64_t from = kept > 0 ? continued(k, kept, p->mode) : -1;
         table[i] = from < 0 ? -1 : first + from;
     }
-    return table;
+}
+
+static brim_status make_tables(const struct brim_op_call *c, const struct brim_pads *p,
+                               struct tables *t)
+{
+    const struct brim_shape *out = &c->out[0].type.shape;
+    size_t n = 0;
+
+    for (int i = 0; i < out->rank; i++) {
+        t->first[i] = n;
+        n += (size_t)out->dim[i];
+    }
+    t->all = brim_arena_alloc(c->scratch, n + 1, sizeof *t->all);
+    if (t->all == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (int i = 0; i < out->rank; i++) {
+        fill_table(c, p, i, t->all + t->first[i]);
+    }
+    return BRIM_OK;
 }
 
 /* One row of the output; `in` is the input row, or NULL when all of it is the constant. */
@@ -68,7 +92,7 @@ static void pad_row(const int64_t *table, size_t n, size_t size, char *out, cons
 }
 
 /* Where input row `index` begins (in elements), or -1. */
-static ptrdiff_t input_row(const struct brim_shape *in, int64_t *const table[BRIM_MAX_RANK],
+static ptrdiff_t input_row(const struct brim_shape *in, const struct tables *t,
                            const size_t index[BRIM_MAX_RANK])
 {
     ptrdiff_t stride[BRIM_MAX_RANK];
@@ -76,7 +100,7 @@ static ptrdiff_t input_row(const struct brim_shape *in, int64_t *const table[BRI
 
     brim_shape_strides(in, stride);
     for (int i = 0; i < in->rank - 1; i++) {
-        const int64_t k = table[i][index[i]];
+        const int64_t k = t->all[t->first[i] + index[i]];
         if (k < 0) {
             return -1;
         }
@@ -89,22 +113,20 @@ static brim_status pad_all(struct brim_op_call *c, const struct brim_pads *p, co
 {
     const struct brim_shape *in = &c->in[0]->type.shape, *out = &c->out[0].type.shape;
     const size_t size = brim_dtype_size(c->in[0]->type.dtype);
-    int64_t *table[BRIM_MAX_RANK] = {NULL};
+    struct tables t;
     size_t index[BRIM_MAX_RANK] = {0};
     const int last = in->rank - 1;
 
-    for (int i = 0; i < in->rank; i++) {
-        table[i] = axis_table(c, p, i);
-        if (table[i] == NULL) {
-            return BRIM_ERR_NOMEM;
-        }
+    if (brim_shape_count(out) == 0) {
+        return BRIM_OK;
     }
+    BRIM_TRY(make_tables(c, p, &t));
     const size_t width = (size_t)out->dim[last];
-    const size_t rows = width == 0 ? 0 : (size_t)brim_shape_count(out) / width;
+    const size_t rows = (size_t)brim_shape_count(out) / width;
     char *y = c->out[0].data;
     for (size_t r = 0; r < rows; r++, y += width * size) {
-        const ptrdiff_t at = input_row(in, table, index);
-        pad_row(table[last], width, size, y,
+        const ptrdiff_t at = input_row(in, &t, index);
+        pad_row(t.all + t.first[last], width, size, y,
                 at < 0 ? NULL : (const char *)c->in[0]->data + at * (ptrdiff_t)size, constant);
         for (int i = last - 1; i >= 0 && ++index[i] == (size_t)out->dim[i]; i--) {
             index[i] = 0;

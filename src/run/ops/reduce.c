@@ -129,7 +129,7 @@ enum kind { SUM, MEAN, MAX };
 /* The value before anything is taken in. */
 static union value initial(enum kind kind, enum brim_dtype t)
 {
-    const double low = -INFINITY;
+    const double low = -(double)INFINITY;
     union value v = {.u = 0};
     int64_t lo, hi;
 

@@ -185,7 +185,7 @@ static brim_status run_gelu(struct brim_op_call *c)
 static void widest(enum brim_dtype t, uint64_t limit[2])
 {
     const float f[2] = {-INFINITY, INFINITY};
-    const double d[2] = {-INFINITY, INFINITY};
+    const double d[2] = {-(double)INFINITY, (double)INFINITY};
     int64_t v[2];
 
     brim_dtype_range(t, &v[0], &v[1]);
