@@ -1,4 +1,4 @@
-"""compare.py DUMP_VALUES DATA_DIR - brim and onnxruntime must give the same integers.
+"""compare.py DUMP_VALUES BRIM DATA_DIR - brim and onnxruntime must give the same integers.
 
 Where ONNX defines an integer result (QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger, QuantizeLinear,
 DequantizeLinear) random models are compared element by element. Of QDQ models the codes of every layer are compared:
@@ -16,7 +16,7 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
 
-DUMP, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+DUMP, BRIM, DATA = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 RANGE = {np.uint8: (0, 255), np.int8: (-128, 127), np.uint16: (0, 65535), np.int16: (-32768, 32767)}
 TYPE = {np.uint8: T.UINT8, np.int8: T.INT8, np.uint16: T.UINT16, np.int16: T.INT16, np.int32: T.INT32,
         np.float32: T.FLOAT}
@@ -195,14 +195,9 @@ def qdq_chain(r, i):
     check(f"QDQ chain {i}", model(nodes, x, {"y": T.UINT8, "t": T.UINT8}, c, 13), x, ["y", "t"], 2)
 
 
-def shipped(name, x, layers):
-    """Every code tensor of a shipped QDQ model. Float values between the integer layers (sums, means) are asked for as
-    well: that keeps onnxruntime from fusing them into kernels of its own whose rounding ONNX does not define."""
-    path = DATA / "mlperf-tiny/models" / name
-    if not path.exists():
-        print(f"skipped: {path} is not here")
-        return
-    m = onnx.load(path)
+def every_layer(name, m, x, layers):
+    """Every code tensor of a QDQ model. Float values between the integer layers (sums, means) are asked for as well:
+    that keeps onnxruntime from fusing them into kernels of its own whose rounding ONNX does not define."""
     outputs, mean, seen = {}, None, False
     for n in m.graph.node:
         seen = seen or n.op_type in ("GlobalAveragePool", "AveragePool", "ReduceMean")
@@ -211,11 +206,32 @@ def shipped(name, x, layers):
             mean = n.output[0] if seen and mean is None else mean
         elif n.op_type not in ("DequantizeLinear", "Conv", "Gemm", "MatMul", "Relu", "Identity"):
             outputs[n.output[0]] = T.FLOAT
+    for n in m.graph.node:  # the type that its zero point has
+        if n.op_type == "QuantizeLinear":
+            outputs[n.output[0]] = next(i.data_type for i in m.graph.initializer if i.name == n.input[2])
     have = {o.name for o in m.graph.output}
     m.graph.output.extend(h.make_tensor_value_info(n, t, None) for n, t in outputs.items() if n not in have)
-    inputs = {m.graph.input[0].name: x}
-    wanted = [n for n, t in outputs.items() if t == T.INT8]
-    check(name, m, inputs, wanted, layers, mean)
+    check(name, m, {m.graph.input[0].name: x}, [n for n, t in outputs.items() if t != T.FLOAT], layers, mean)
+
+
+def shipped(name, x, layers):
+    path = DATA / "mlperf-tiny/models" / name
+    if path.exists():
+        every_layer(name, onnx.load(path), x, layers)
+    else:
+        print(f"skipped: {path} is not here")
+
+
+def written(model, calib, x, layers, *options):
+    """A float model that brim has quantized."""
+    with tempfile.TemporaryDirectory() as d:
+        out = f"{d}/q.onnx"
+        p = subprocess.run([BRIM, "quantize", model, "-o", out, "--calib", calib, "-q", *options],
+                           capture_output=True, text=True)
+        if p.returncode != 0:
+            failed.append(f"brim quantize {model}: {p.stderr.strip()}")
+            return
+        every_layer(f"{pathlib.Path(model).name} by brim {' '.join(options)}", onnx.load(out), x, layers)
 
 
 def pixels():
@@ -238,6 +254,15 @@ if DATA.is_dir():
     shipped("resnet8-cifar10-int8-qdq.onnx", pixels(), 10)
     shipped("dscnn-kws-int8-qdq.onnx", mfcc(), 10)
     shipped("ad-autoencoder-int8-qdq.onnx", r.normal(0, 5, (20, 640)).astype(np.float32), 10)
+glyphs = pathlib.Path(__file__).resolve().parents[2] / "examples/glyphs/glyphs.onnx"
+for options in ("--datapath=32",), ("--datapath=16",), ("--datapath=18", "--act=symmetric"), ("--datapath=16", "--wbits=4"):
+    written(glyphs, "synth:glyphs?limit=200", r.integers(0, 256, (20, 1, 28, 28)).astype(np.float32), None,
+            *options)
+if (DATA / "mlperf-tiny/models").is_dir():
+    # nine: the last layer ends in float, so nothing asks for it
+    kws = DATA / "mlperf-tiny/kws01-mfcc-idx3-int8.gz"
+    written(DATA / "mlperf-tiny/models/dscnn-kws-float.onnx", f"idx:{kws}?scale=0.5847029089927673&zero=83&limit=50",
+            mfcc(), 9, "--datapath=20", "--budget=axe")
 for line in failed:
     print(line)
 print(f"{passed} models agree, {len(failed)} differ (onnxruntime {ort.__version__})")

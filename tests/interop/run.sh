@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh DUMP_VALUES DATA_DIR - compare with onnxruntime, or say why that cannot be done.
+# run.sh DUMP_VALUES BRIM DATA_DIR - compare with onnxruntime, or say why that cannot be done.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 python=$here/../../.venv/bin/python
