@@ -50,7 +50,7 @@ struct brim_dot {
     const int32_t *w;
     size_t vector;        /* elements of one weight scale along k; 0 = one scale per output */
     const float *w_scale; /* [n] or [n][ceil(k/vector)] */
-    int64_t x_min, x_max; /* input code range (zero point not subtracted), always contains 0 and x_zero */
+    int64_t x_min, x_max; /* input codes, zero point not subtracted; always has 0, x_zero */
     int64_t x_zero;       /* input zero point */
     float x_scale;
     const int32_t *bias_q; /* [n] integer bias in units of x_scale*w_scale, or NULL */

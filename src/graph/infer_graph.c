@@ -58,9 +58,9 @@ static brim_status infer_node(struct walk *w, const struct brim_node *n)
 
     BRIM_TRY(check_arity(g, n));
     for (size_t i = 0; i < n->n_in; i++) {
-        const struct brim_value *v = n->in[i] < 0 ? NULL : &g->values[n->in[i]];
-        w->in[i] = v != NULL ? v->type : (struct brim_type){.shape.rank = -1};
-        w->value[i] = v != NULL ? v->constant : NULL;
+        const int32_t v = n->in[i];
+        w->in[i] = v >= 0 ? g->values[v].type : (struct brim_type){.shape.rank = -1};
+        w->value[i] = v >= 0 ? g->values[v].constant : NULL;
     }
     for (size_t i = 0; i < n->n_out; i++) {
         w->out[i] = (struct brim_type){.shape.rank = -1};
@@ -97,7 +97,7 @@ brim_status brim_graph_infer(struct brim_graph *g)
         .g = g,
         .in = brim_arena_alloc(&scratch, most, sizeof *w.in),
         .out = brim_arena_alloc(&scratch, most, sizeof *w.out),
-        .value = brim_arena_alloc(&scratch, most, sizeof *w.value),
+        .value = brim_arena_alloc(&scratch, most, sizeof(void *)),
     };
     if (w.in == NULL || w.out == NULL || w.value == NULL) {
         status = BRIM_ERR_NOMEM;

@@ -22,6 +22,9 @@ static inline size_t brim_layout_index(const struct brim_layout *l, size_t n, si
 {
     switch (l->kind) {
     case BRIM_LAYOUT_CONV:
+        if (l->channels == 0) {
+            return 0;
+        }
         return (n * l->channels + k % l->channels) * l->taps + k / l->channels;
     case BRIM_LAYOUT_NK:
         return n * l->k + k;

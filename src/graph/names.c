@@ -30,7 +30,7 @@ struct brim_name *brim_names_find(const struct brim_names *s, const char *name)
 static bool grow(struct brim_names *s)
 {
     const size_t n = s->n_buckets == 0 ? 64 : 2 * s->n_buckets;
-    struct brim_name **bucket = brim_arena_zalloc(s->arena, n, sizeof *bucket);
+    struct brim_name **bucket = brim_arena_zalloc(s->arena, n, sizeof(void *));
 
     if (bucket == NULL) {
         return false;

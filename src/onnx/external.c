@@ -37,7 +37,7 @@ static bool parse_size(const char *text, size_t *out)
 static brim_status parse_location(const struct brim_onnx_source *s, const pb_tensor *t,
                                   struct location *l)
 {
-    *l = (struct location){NULL, 0, SIZE_MAX};
+    *l = (struct location){"", 0, SIZE_MAX};
     for (size_t i = 0; i < t->n_external_data; i++) {
         const char *key = t->external_data[i]->key, *value = t->external_data[i]->value;
         bool good = key != NULL && value != NULL;
@@ -54,7 +54,7 @@ static brim_status parse_location(const struct brim_onnx_source *s, const pb_ten
                              s->where, key == NULL ? "" : key, value == NULL ? "" : value);
         }
     }
-    if (l->path == NULL || l->path[0] == '\0') {
+    if (l->path[0] == '\0') {
         return brim_fail(s->arena->ctx, BRIM_ERR_FILE, "%s: external data has no location",
                          s->where);
     }
@@ -149,7 +149,8 @@ brim_status brim_onnx_external_read(const struct brim_onnx_source *source, const
     }
     BRIM_TRY(resolve(source, l.path, &full));
     struct stat st;
-    FILE *f = stat(full, &st) == 0 && S_ISREG(st.st_mode) ? fopen(full, "rb") : NULL;
+    FILE *f =
+        full != NULL && stat(full, &st) == 0 && S_ISREG(st.st_mode) ? fopen(full, "rb") : NULL;
     if (f == NULL) {
         return brim_fail(ctx, BRIM_ERR_IO, "%s: external data '%s': %s", source->where, l.path,
                          strerror(errno));

@@ -221,7 +221,7 @@ brim_status brim_onnx_tensor_read(const struct brim_onnx_source *source, const p
     BRIM_TRY(read_type(source, t, &type));
     BRIM_TRY(measure(source, &type, &count, &bytes));
     const bool raw = t->has_raw_data || t->data_location == LOCATION_EXTERNAL;
-    const uint8_t *from = NULL;
+    const uint8_t *from = (const uint8_t *)"";
     if (raw) {
         const size_t want = is_4bit(type.dtype) ? count / 2 + count % 2 : bytes;
         BRIM_TRY(raw_bytes(source, t, want, &from));
