@@ -20,24 +20,6 @@ static unsigned width_of_one(int64_t x_min, int64_t x_max)
     return width;
 }
 
-static brim_status check_stage(brim_ctx *ctx, const brim_datapath *dp, size_t i)
-{
-    const brim_stage *s = &dp->stage[i];
-    const uint64_t inner = i > 0 ? dp->stage[i - 1].tile : 1;
-
-    if (s->width < 2 || s->width > 64) {
-        return brim_fail(ctx, BRIM_ERR_ARG, "datapath: stage %zu has %u bits, expected 2 to 64", i,
-                         (unsigned)s->width);
-    }
-    if (i + 1 == dp->n_stages ? s->tile != 0 : (s->tile == 0 || s->tile % inner != 0)) {
-        return brim_fail(ctx, BRIM_ERR_ARG,
-                         "datapath: stage %zu has tiles of %llu products, expected a multiple of "
-                         "the stage before, and the last stage whole",
-                         i, (unsigned long long)s->tile);
-    }
-    return BRIM_OK;
-}
-
 /* True when no code but 0 fits the stage's register. */
 static bool holds_only_zero(const struct brim_limit *l, const int64_t x[2])
 {
@@ -53,16 +35,12 @@ brim_status brim_budget_compile(brim_ctx *ctx, const brim_datapath *dp, size_t k
     const int64_t x_abs = largest(x_range[1], -x_range[0]);
 
     *plan = (struct brim_budget_plan){.x_min = x_range[0], .x_max = x_range[1]};
-    if (dp->n_stages < 1 || dp->n_stages > BRIM_MAX_STAGES) {
-        return brim_fail(ctx, BRIM_ERR_ARG, "datapath: %zu stages, expected 1 to %d", dp->n_stages,
-                         BRIM_MAX_STAGES);
-    }
+    BRIM_TRY(brim_datapath_check(ctx, dp));
     for (size_t i = 0; i < dp->n_stages; i++) {
         const brim_stage *s = &dp->stage[i];
         struct brim_limit l = {.stage = i, .first = plan->n_registers};
 
-        BRIM_TRY(check_stage(ctx, dp, i));
-        if (s->mode == BRIM_MODE_SPILL && i + 1 < dp->n_stages) {
+        if (s->mode == BRIM_MODE_SPILL) {
             continue;
         }
         l.hi = INT64_MAX >> (64 - s->width);
@@ -73,8 +51,8 @@ brim_status brim_budget_compile(brim_ctx *ctx, const brim_datapath *dp, size_t k
             return brim_fail(ctx, BRIM_ERR_INFEASIBLE,
                              "stage %zu has %u bits: no code but 0 fits for inputs of %lld to "
                              "%lld, expected at least %u bits",
-                             i, (unsigned)s->width, (long long)x_range[0], (long long)x_range[1],
-                             width_of_one(x_range[0], x_range[1]));
+                             i + 1, (unsigned)s->width, (long long)x_range[0],
+                             (long long)x_range[1], width_of_one(x_range[0], x_range[1]));
         }
         if ((int64_t)l.tile * qmax * x_abs <= l.hi) {
             continue;

@@ -35,8 +35,7 @@ struct brim_budget_plan {
 };
 
 /* Compile a datapath for k products of codes up to qmax. A spilling stage may overflow into the
- * next and is left out unless it is the last. BRIM_ERR_INFEASIBLE when no code but 0 fits some
- * stage. */
+ * next and is left out. BRIM_ERR_INFEASIBLE when no code but 0 fits some stage. */
 BRIM_NODISCARD brim_status brim_budget_compile(brim_ctx *ctx, const brim_datapath *dp, size_t k,
                                                int64_t qmax, const int64_t x_range[2],
                                                struct brim_budget_plan *plan);

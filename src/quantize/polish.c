@@ -102,17 +102,39 @@ struct pair {
     double cost;
 };
 
-/* i has been moved in the registers: does every register hold when j moves by d too? */
-static bool partner_fits(struct brim_polish *p, size_t i, size_t j, int64_t d)
+/* Is there room for one more unit of the sign of d at position k? */
+static bool room_for(const struct brim_polish *p, size_t k, int64_t d)
+{
+    const int64_t up = d > 0 ? p->plan->x_max : -p->plan->x_min;
+    const int64_t down = d > 0 ? -p->plan->x_min : p->plan->x_max;
+
+    for (size_t i = 0; i < p->plan->n_limits; i++) {
+        const struct brim_room *r = brim_room_at(&p->plan->limit[i], p->room, k);
+        if (r->hi < up || r->lo < down) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* i has been moved in the registers (`held`: they hold): do they when j moves by d too? */
+static bool partner_fits(struct brim_polish *p, size_t i, bool held, size_t j, int64_t d)
 {
     const int64_t q = p->q[j];
+    const bool grows = d > 0 ? q >= 0 : q <= 0;
     bool fits;
 
     if (q + d > p->qmax || q + d < -p->qmax) {
         return false;
     }
+    if (grows) {
+        return held && room_for(p, j, d); /* growth never frees room */
+    }
+    if (held) {
+        return true; /* a step toward zero only frees room */
+    }
     replace(p, j, q, q + d);
-    fits = register_holds(p, i) && register_holds(p, j);
+    fits = register_holds(p, i);
     replace(p, j, q + d, q);
     return fits;
 }
@@ -120,8 +142,10 @@ static bool partner_fits(struct brim_polish *p, size_t i, size_t j, int64_t d)
 static void find_partner(struct brim_polish *p, size_t i, int64_t d, const double *cost,
                          struct pair *best)
 {
+    const bool held = register_holds(p, i);
+
     for (size_t j = 0; j < p->k; j++) {
-        if (cost[j] < best->cost && j != i && partner_fits(p, i, j, d)) {
+        if (cost[j] < best->cost && j != i && partner_fits(p, i, held, j, d)) {
             *best = (struct pair){j, d, cost[j]};
         }
     }

@@ -142,6 +142,24 @@ static inline bool layer_certified(const struct layer *l)
     return true;
 }
 
+/* The library's own bound agrees (a datapath without spilling stages). */
+static inline bool layer_needs_fit(brim_ctx *ctx, const struct layer *l)
+{
+    for (size_t c = 0; c < l->n; c++) {
+        int32_t w[64];
+        unsigned need[BRIM_MAX_STAGES];
+        for (size_t i = 0; i < l->k; i++) {
+            w[i] = l->codes[c * l->k + i];
+        }
+        ASSERT_OK(ctx,
+                  brim_datapath_need(ctx, &l->dp, w, l->k, l->p.x_min, l->p.x_max, need, NULL));
+        if (!brim_datapath_fits(&l->dp, need)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* (s q - w) H (s q - w) of one channel, naively. */
 static inline double layer_error(const struct layer *l, size_t c, const int16_t *q, double s)
 {

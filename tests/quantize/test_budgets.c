@@ -12,10 +12,10 @@ static brim_datapath random_datapath(struct brim_rng *r, size_t k)
 
     for (size_t i = 0; i < dp.n_stages; i++) {
         const bool last = i + 1 == dp.n_stages;
-        dp.stage[i] =
-            (brim_stage){.width = (uint8_t)brim_rng_range(r, 9, 18),
-                         .mode = brim_rng_below(r, 4) == 0 ? BRIM_MODE_SPILL : BRIM_MODE_SATURATE,
-                         .tile = last ? 0 : tile};
+        dp.stage[i] = (brim_stage){.width = (uint8_t)brim_rng_range(r, 9, 18),
+                                   .mode = !last && brim_rng_below(r, 4) == 0 ? BRIM_MODE_SPILL
+                                                                              : BRIM_MODE_SATURATE,
+                                   .tile = last ? 0 : tile};
         tile *= (uint64_t)brim_rng_range(r, 1, 4);
         tile = tile > 2 * k ? 2 * k : tile;
         if (!last && tile % dp.stage[i].tile != 0) {
@@ -54,7 +54,12 @@ static void random_layers_fit(void **state)
         st = brim_solve_layer(ctx, &l.p, &p, &l.s);
         assert_true(st == BRIM_OK || st == BRIM_ERR_INFEASIBLE);
         if (st == BRIM_OK) {
+            bool spills = false;
+            for (size_t i = 0; i < l.dp.n_stages; i++) {
+                spills |= l.dp.stage[i].mode == BRIM_MODE_SPILL;
+            }
             assert_true(layer_certified(&l));
+            assert_true(spills || layer_needs_fit(ctx, &l));
             solved++;
         }
         brim_clear_error(ctx);
@@ -244,7 +249,7 @@ static void infeasible_names_the_stage(void **state)
     (void)state;
     layer_make(&l, (size_t[]){2, 8, 9}, 1, 0, 255);
     l.dp.stage[0].width = 3;
-    ASSERT_FAILS(ctx, BRIM_ERR_INFEASIBLE, "stage 0 has 3 bits",
+    ASSERT_FAILS(ctx, BRIM_ERR_INFEASIBLE, "stage 1 has 3 bits",
                  brim_solve_layer(ctx, &l.p, &p, &l.s));
     ASSERT_FAILS(ctx, BRIM_ERR_INFEASIBLE, "at least 9 bits",
                  brim_solve_layer(ctx, &l.p, &p, &l.s));
@@ -252,9 +257,10 @@ static void infeasible_names_the_stage(void **state)
     ASSERT_OK(ctx, brim_solve_layer(ctx, &l.p, &p, &l.s));
     assert_true(layer_certified(&l));
     l.dp = (brim_datapath){.n_stages = 2, .stage = {{.width = 16, .tile = 3}, {.width = 4}}};
-    ASSERT_FAILS(ctx, BRIM_ERR_INFEASIBLE, "stage 1", brim_solve_layer(ctx, &l.p, &p, &l.s));
+    ASSERT_FAILS(ctx, BRIM_ERR_INFEASIBLE, "stage 2", brim_solve_layer(ctx, &l.p, &p, &l.s));
     l.dp.stage[1].tile = 6;
-    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "last stage whole", brim_solve_layer(ctx, &l.p, &p, &l.s));
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "the last stage sums the whole",
+                 brim_solve_layer(ctx, &l.p, &p, &l.s));
     layer_free(&l);
     brim_ctx_free(ctx);
 }
