@@ -186,7 +186,7 @@ static brim_status split_label(const struct table *t, size_t column, struct brim
 {
     double *label = brim_arena_alloc(t->arena, t->rows, sizeof *label);
 
-    if (label == NULL) {
+    if (label == NULL || t->value == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t i = 0; i < t->rows; i++) {

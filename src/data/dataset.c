@@ -142,7 +142,7 @@ static brim_status make_glyphs(struct brim_data *d)
     }
     for (size_t i = 0; i < n; i++) {
         label[i] = brim_synth_glyph(d->spec.seed, d->spec.offset + i,
-                                    (uint8_t *)pixel + i * BRIM_GLYPH_PIXELS);
+                                    (uint8_t *)pixel + i * (size_t)BRIM_GLYPH_PIXELS);
     }
     d->y.element = BRIM_ELEMENT_U8;
     d->y.rank = 1;
@@ -155,7 +155,7 @@ static brim_status make_glyphs(struct brim_data *d)
 static brim_status make_noise(struct brim_data *d)
 {
     const size_t n = d->spec.limit;
-    void *x;
+    void *x = NULL;
 
     d->x.name = "synth:noise";
     d->x.rank = d->spec.rank + 1;

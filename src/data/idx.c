@@ -38,7 +38,7 @@ brim_status brim_idx_parse(brim_ctx *ctx, const uint8_t *p, size_t n, struct bri
         return brim_fail(ctx, BRIM_ERR_FILE, "%s: truncated idx header", a->name);
     }
     for (int i = 0; i < a->rank; i++) {
-        const uint8_t *d = p + 4 + 4 * i;
+        const uint8_t *d = p + 4 + 4 * (size_t)i;
         a->dim[i] = (int64_t)d[0] << 24 | (int64_t)d[1] << 16 | (int64_t)d[2] << 8 | d[3];
     }
     a->bytes = p + start;

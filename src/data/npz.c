@@ -183,7 +183,7 @@ brim_status brim_npz_parse(struct brim_arena *arena, const uint8_t *p, size_t n,
     static const char *const x_names[] = {"x.npy", "X.npy", "images.npy", "arr_0.npy", NULL};
     static const char *const y_names[] = {"y.npy", "Y.npy", "labels.npy", "arr_1.npy", NULL};
     struct zip z = {.arena = arena, .name = x->name, .p = p, .n = n};
-    struct member m, best_x = {0}, best_y = {0};
+    struct member m = {0}, best_x = {0}, best_y = {0};
     size_t rank_x = 4, rank_y = 4;
 
     BRIM_TRY(find_directory(&z));

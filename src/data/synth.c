@@ -10,6 +10,7 @@
  */
 #include "data/synth.h"
 
+#include "base/intops.h"
 #include "base/rng.h"
 
 #define MAX_POINTS 18
@@ -140,13 +141,14 @@ static int place(struct brim_rng *r, const struct glyph *g, struct segment *out)
 static struct segment scratch(struct brim_rng *r)
 {
     const double x = between(r, 2.0, 25.0), y = between(r, 2.0, 25.0);
+    const double dx = between(r, -9.0, 9.0), dy = between(r, -9.0, 9.0); /* in this order */
 
-    return (struct segment){x, y, x + between(r, -9.0, 9.0), y + between(r, -9.0, 9.0)};
+    return (struct segment){x, y, x + dx, y + dy};
 }
 
 uint8_t brim_synth_glyph(uint64_t seed, uint64_t index, uint8_t pixel[BRIM_GLYPH_PIXELS])
 {
-    struct segment stroke[MAX_POINTS];
+    struct segment stroke[MAX_POINTS] = {{0}};
     struct brim_rng r;
 
     brim_rng_init(&r, seed, index);
@@ -159,7 +161,8 @@ uint8_t brim_synth_glyph(uint64_t seed, uint64_t index, uint8_t pixel[BRIM_GLYPH
     const double mark_ink = between(&r, 0.3, 0.9), noise = between(&r, 4.0, 34.0);
 
     for (int i = 0; i < BRIM_GLYPH_PIXELS; i++) {
-        const double x = i % BRIM_GLYPH_SIDE, y = i / BRIM_GLYPH_SIDE;
+        const int row = i / BRIM_GLYPH_SIDE, column = i % BRIM_GLYPH_SIDE;
+        const double x = column, y = row;
         double nearest = distance2(&stroke[0], x, y);
         for (int k = 1; k < n; k++) {
             const double d2 = distance2(&stroke[k], x, y);
@@ -168,7 +171,7 @@ uint8_t brim_synth_glyph(uint64_t seed, uint64_t index, uint8_t pixel[BRIM_GLYPH
         const double a = ink_at(&pen, nearest);
         const double b = mark_ink * ink_at(&thin, distance2(&mark, x, y));
         const double v = paper + (ink - paper) * (a > b ? a : b) + noise * brim_rng_normal(&r);
-        pixel[i] = v <= 0.0 ? 0 : v >= 255.0 ? 255 : (uint8_t)(v + 0.5);
+        pixel[i] = v <= 0.0 ? 0 : v >= 255.0 ? 255 : (uint8_t)brim_rint(v);
     }
     return label;
 }
