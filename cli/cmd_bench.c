@@ -115,7 +115,7 @@ static bool create(struct workload *b, size_t n, size_t k)
 {
     b->w = malloc(n * k * sizeof *b->w);
     b->h = malloc(k * k * sizeof *b->h);
-    b->codes = malloc(n * k * sizeof *b->codes);
+    b->codes = calloc(n * k, sizeof *b->codes);
     b->scale = malloc(n * sizeof *b->scale);
     b->problem = (brim_layer_problem){
         .n = n, .k = k, .w = b->w, .h = b->h, .x_max = 255, .datapath = &b->datapath};

@@ -75,10 +75,12 @@ void cli_npy_row(struct cli_npy *f, const float *y, size_t n)
 
 static void write_header(struct cli_npy *f)
 {
+    /* version 1.0, 118 bytes of dictionary */
+    static const char magic[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, HEADER - 10, 0};
     char header[HEADER];
 
     memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
+    memcpy(header, magic, sizeof magic);
     const int n = snprintf(header + 10, sizeof header - 10,
                            "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
                            f->rows, f->columns);

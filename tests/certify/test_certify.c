@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "base/intops.h"
 #include "brim/certify.h"
@@ -309,6 +310,70 @@ static void the_json_is_stable_and_complete(void **state)
     brim_ctx_free(ctx);
 }
 
+/* Allocations left before one fails; SIZE_MAX = never. */
+struct budget {
+    size_t left;
+};
+
+static void *limited_alloc(void *user, size_t bytes)
+{
+    struct budget *b = user;
+
+    if (b->left == 0) {
+        return NULL;
+    }
+    b->left -= b->left == SIZE_MAX ? 0 : 1;
+    return malloc(bytes);
+}
+
+static void limited_free(void *user, void *p)
+{
+    (void)user;
+    free(p);
+}
+
+/* Fail the first allocation, the second ... until certifying succeeds: each time "out of memory",
+ * never a verdict. Leaks show under the sanitizers. */
+static void every_failed_allocation_is_reported(void **state)
+{
+    (void)state;
+    struct budget budget = {SIZE_MAX};
+    const struct qdq_network q = qdq_network_default();
+    brim_ctx_params p;
+    brim_ctx *ctx;
+    size_t n = 0;
+
+    brim_ctx_params_init(&p);
+    p.alloc = limited_alloc;
+    p.free = limited_free;
+    p.user = &budget;
+    assert_int_equal(brim_ctx_create(&p, &ctx), BRIM_OK);
+    brim_graph *g = load(ctx, &q);
+    const brim_datapath narrow = parse(ctx, "12");
+    for (bool done = false; !done; n++) {
+        brim_certificate *cert = NULL;
+        char *json = NULL;
+        budget.left = n;
+        brim_status s = brim_certify(ctx, g, &narrow, &cert);
+        if (s == BRIM_ERR_REFUTED) {
+            s = brim_certificate_json(ctx, cert, &json);
+            done = s == BRIM_OK;
+        }
+        budget.left = SIZE_MAX;
+        if (!done) {
+            assert_int_equal(s, BRIM_ERR_NOMEM);
+            assert_string_not_equal(brim_error(ctx), "");
+        } else {
+            brim_json_free(json);
+        }
+        brim_certificate_free(cert);
+        brim_clear_error(ctx);
+    }
+    assert_true(n > 4);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_whole_network_is_certified),
         cmocka_unit_test(stale_statements_are_errors),
         cmocka_unit_test(the_json_is_stable_and_complete),
+        cmocka_unit_test(every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
