@@ -322,45 +322,13 @@ static brim_status infer_shape(struct brim_infer *c)
     return BRIM_OK;
 }
 
-static const struct {
-    const char *name;
-    enum brim_attr_type type;
-    enum brim_dtype dtype;
-    int rank;
-} constant_forms[] = {
-    {"value_float", BRIM_ATTR_FLOAT, BRIM_FLOAT, 0},
-    {"value_floats", BRIM_ATTR_FLOATS, BRIM_FLOAT, 1},
-    {"value_int", BRIM_ATTR_INT, BRIM_INT64, 0},
-    {"value_ints", BRIM_ATTR_INTS, BRIM_INT64, 1},
-};
-
 static brim_status infer_constant(struct brim_infer *c)
 {
-    const struct brim_attr *a = brim_node_attr(c->node, "value");
+    struct brim_constant value;
 
-    if (a != NULL && a->type == BRIM_ATTR_TENSOR && a->t != NULL) {
-        if ((BRIM_T_ALL >> a->t->type.dtype & 1u) == 0) {
-            return brim_infer_unsupported(c, "a constant of type %s",
-                                          brim_dtype_name(a->t->type.dtype));
-        }
-        c->out[0] = a->t->type;
-        return BRIM_OK;
-    }
-    for (size_t i = 0; i < sizeof constant_forms / sizeof constant_forms[0]; i++) {
-        a = brim_node_attr(c->node, constant_forms[i].name);
-        if (a != NULL && a->type == constant_forms[i].type) {
-            c->out[0].dtype = constant_forms[i].dtype;
-            c->out[0].shape.rank = constant_forms[i].rank;
-            c->out[0].shape.dim[0] = (int64_t)a->count;
-            return BRIM_OK;
-        }
-    }
-    if (brim_node_attr(c->node, "value_string") != NULL ||
-        brim_node_attr(c->node, "value_strings") != NULL ||
-        brim_node_attr(c->node, "sparse_value") != NULL) {
-        return brim_infer_unsupported(c, "a constant of strings or a sparse one");
-    }
-    return brim_infer_fail(c, "has no value, expected an attribute 'value' or 'value_*'");
+    BRIM_TRY(brim_resolve_constant(c, &value));
+    c->out[0] = value.type;
+    return BRIM_OK;
 }
 
 static brim_status infer_constant_of_shape(struct brim_infer *c)

@@ -241,3 +241,42 @@ brim_status brim_resolve_perm(const struct brim_infer *c, int rank, int perm[BRI
     }
     return BRIM_OK;
 }
+
+/* The attribute if it is there and of the type that its name promises. */
+static const struct brim_attr *typed_attr(const struct brim_node *n, const char *name,
+                                          enum brim_attr_type type)
+{
+    const struct brim_attr *a = brim_node_attr(n, name);
+
+    return a != NULL && a->type == type ? a : NULL;
+}
+
+brim_status brim_resolve_constant(const struct brim_infer *c, struct brim_constant *value)
+{
+    const struct brim_node *n = c->node;
+    const struct brim_attr *a;
+
+    *value = (struct brim_constant){.type.shape.rank = 0};
+    if ((a = typed_attr(n, "value", BRIM_ATTR_TENSOR)) != NULL && a->t != NULL) {
+        if ((BRIM_T_ALL >> a->t->type.dtype & 1u) == 0) {
+            return brim_infer_unsupported(c, "a constant of type %s",
+                                          brim_dtype_name(a->t->type.dtype));
+        }
+        *value = (struct brim_constant){a->t->type, a->t->data};
+    } else if ((a = typed_attr(n, "value_float", BRIM_ATTR_FLOAT)) != NULL) {
+        *value = (struct brim_constant){{BRIM_FLOAT, {.rank = 0}}, &a->f};
+    } else if ((a = typed_attr(n, "value_floats", BRIM_ATTR_FLOATS)) != NULL) {
+        *value = (struct brim_constant){{BRIM_FLOAT, {1, {(int64_t)a->count}}}, a->floats};
+    } else if ((a = typed_attr(n, "value_int", BRIM_ATTR_INT)) != NULL) {
+        *value = (struct brim_constant){{BRIM_INT64, {.rank = 0}}, &a->i};
+    } else if ((a = typed_attr(n, "value_ints", BRIM_ATTR_INTS)) != NULL) {
+        *value = (struct brim_constant){{BRIM_INT64, {1, {(int64_t)a->count}}}, a->ints};
+    } else if (brim_node_attr(n, "value_string") != NULL ||
+               brim_node_attr(n, "value_strings") != NULL ||
+               brim_node_attr(n, "sparse_value") != NULL) {
+        return brim_infer_unsupported(c, "a constant of strings or a sparse one");
+    } else {
+        return brim_infer_fail(c, "has no value, expected an attribute 'value' or 'value_*'");
+    }
+    return BRIM_OK;
+}

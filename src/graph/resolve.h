@@ -41,4 +41,12 @@ BRIM_NODISCARD brim_status brim_resolve_reduction(const struct brim_infer *c,
 BRIM_NODISCARD brim_status brim_resolve_perm(const struct brim_infer *c, int rank,
                                              int perm[BRIM_MAX_RANK]);
 
+/* What a Constant node says: its value's type, and its elements (the node's attribute). */
+struct brim_constant {
+    struct brim_type type;
+    const void *data;
+};
+BRIM_NODISCARD brim_status brim_resolve_constant(const struct brim_infer *c,
+                                                 struct brim_constant *value);
+
 #endif

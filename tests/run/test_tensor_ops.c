@@ -612,6 +612,38 @@ static void test_dropout(void **state)
     brim_ctx_free(ctx);
 }
 
+static void test_constant_forms(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    const int64_t ints[3] = {5, -6, 7};
+    const float floats[2] = {1, 2};
+    struct harness h;
+
+    harness_begin(&h, ctx, 13);
+    harness_ints(&h, "value_ints", ints, 3);
+    ASSERT_OK(ctx, harness_run(&h, "Constant"));
+    assert_int_equal(h.out[0].type.dtype, BRIM_INT64);
+    assert_memory_equal(h.out[0].data, ints, sizeof ints);
+    /* A second attribute of a type that its name does not promise is not the value. */
+    h.attr[h.n_attr++] =
+        (struct brim_attr){.name = "value", .type = BRIM_ATTR_FLOATS, .floats = floats, .count = 2};
+    ASSERT_OK(ctx, harness_run(&h, "Constant"));
+    assert_memory_equal(h.out[0].data, ints, sizeof ints);
+    h.n_attr = 0;
+    harness_int(&h, "value_int", -9);
+    ASSERT_OK(ctx, harness_run(&h, "Constant"));
+    assert_int_equal(h.out[0].type.shape.rank, 0);
+    assert_int_equal(((int64_t *)h.out[0].data)[0], -9);
+    h.n_attr = 0;
+    ASSERT_FAILS(ctx, BRIM_ERR_FILE, "node 'n' (Constant): has no value",
+                 harness_run(&h, "Constant"));
+    harness_string(&h, "value_string", "x");
+    ASSERT_FAILS(ctx, BRIM_ERR_UNSUPPORTED, "a constant of strings", harness_run(&h, "Constant"));
+    harness_end(&h);
+    brim_ctx_free(ctx);
+}
+
 /* The reference draws .5488 .7152 .6028 .5449 .4237 .6459 .4376 .8918 .9637 .3834 with seed 0. */
 static void test_dropout_draws(void **state)
 {
@@ -654,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_shape_of_zero_and_huge),
         cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_dropout_draws),
+        cmocka_unit_test(test_constant_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

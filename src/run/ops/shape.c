@@ -130,24 +130,14 @@ static brim_status run_shape(struct brim_op_call *c)
 
 static brim_status run_constant(struct brim_op_call *c)
 {
-    static const char *const names[] = {"value", "value_float", "value_floats", "value_int",
-                                        "value_ints"};
-    const struct brim_attr *a = NULL;
-
-    for (size_t i = 0; a == NULL && i < sizeof names / sizeof names[0]; i++) {
-        a = brim_node_attr(c->node, names[i]);
-    }
-    if (a == NULL) {
-        return brim_op_fail(c, BRIM_ERR_FILE, "has no value");
-    }
-    const void *data = a->type == BRIM_ATTR_TENSOR   ? a->t->data
-                       : a->type == BRIM_ATTR_FLOAT  ? (const void *)&a->f
-                       : a->type == BRIM_ATTR_FLOATS ? (const void *)a->floats
-                       : a->type == BRIM_ATTR_INT    ? (const void *)&a->i
-                                                     : (const void *)a->ints;
     const size_t n = count_of(&c->out[0]);
+    struct brim_constant value;
+    struct brim_infer view;
+
+    BRIM_TRY(brim_op_view(c, &view));
+    BRIM_TRY(brim_resolve_constant(&view, &value));
     if (n > 0) {
-        memcpy(c->out[0].data, data, n * brim_dtype_size(c->out[0].type.dtype));
+        memcpy(c->out[0].data, value.data, n * brim_dtype_size(c->out[0].type.dtype));
     }
     return BRIM_OK;
 }
