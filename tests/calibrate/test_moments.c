@@ -5,7 +5,7 @@
 #include "calibrate/accumulate.h"
 #include "calibrate/calibrate.h"
 #include "calibrate/nets.h"
-#include "data/starving.h"
+#include "starving.h"
 
 /* One convolution on noise. */
 struct conv_case {

@@ -3,7 +3,7 @@
 #include "base/rng.h"
 #include "data/files.h"
 #include "data/readers.h"
-#include "data/starving.h"
+#include "starving.h"
 
 static void expect(brim_ctx *ctx, const char *spec, brim_status want, const char *text)
 {

@@ -1,6 +1,6 @@
 /* starving.h - a context whose n-th allocation fails. SPDX-License-Identifier: Apache-2.0 */
-#ifndef BRIM_TESTS_DATA_STARVING_H
-#define BRIM_TESTS_DATA_STARVING_H
+#ifndef BRIM_TESTS_STARVING_H
+#define BRIM_TESTS_STARVING_H
 
 #include <stdlib.h>
 
