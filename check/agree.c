@@ -48,7 +48,7 @@ static bool expect_need(struct check *c, const json_t *o, const struct datapath 
     for (size_t i = 0; i < dp->n_stages; i++) {
         const json_t *v = json_array_get(need, i);
         if (!json_is_integer(v) || json_integer_value(v) != (json_int_t)b->need[i]) {
-            return check_refuse(c, "stage %zu needs %u bits, the certificate says %lld", i,
+            return check_refuse(c, "stage %zu needs %u bits, the certificate says %lld", i + 1,
                                 b->need[i], (long long)json_integer_value(v));
         }
     }

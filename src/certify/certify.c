@@ -80,7 +80,7 @@ static brim_status say_refuted(brim_ctx *ctx, const brim_certificate *cert)
     return brim_fail(ctx, BRIM_ERR_REFUTED,
                      "layer '%s', channel %zu, stage %zu: a sum reaches %lld, which needs %u bits, "
                      "the register has %u",
-                     l->name, w->channel, w->stage, (long long)w->value,
+                     l->name, w->channel, w->stage + 1, (long long)w->value,
                      brim_width_of(w->value, w->value), l->datapath.stage[w->stage].width);
 }
 

@@ -231,7 +231,7 @@ static void a_whole_network_is_certified(void **state)
     assert_int_equal(fc->sum_max, 15 * 150);
     assert_int_equal(fc->need[0], 13);
     brim_certificate_free(cert);
-    ASSERT_FAILS(ctx, BRIM_ERR_REFUTED, "layer 'conv', channel 0, stage 0: a sum reaches 3060",
+    ASSERT_FAILS(ctx, BRIM_ERR_REFUTED, "layer 'conv', channel 0, stage 1: a sum reaches 3060",
                  brim_certify(ctx, g, &narrow, &cert));
     assert_non_null(cert);
     brim_certificate_free(cert);

@@ -109,7 +109,7 @@ static void every_changed_value_is_refused(void **state)
         {"x_min", "the model's x_min is 0", json_integer(-1)},
         {"x_max", "the model's x_max is 255", json_integer(254)},
         {"x_zero", "the model's x_zero is 3", json_integer(0)},
-        {"need", "stage 0 needs 17 bits, the certificate says 16", json_pack("[i]", 16)},
+        {"need", "stage 1 needs 17 bits, the certificate says 16", json_pack("[i]", 16)},
         {"need", "not one width for each of 1 stages", json_pack("[i,i]", 17, 17)},
         {"datapath", "the model's verdict is 'refuted'", json_string("16")},
         {"datapath", "is not a datapath", json_string("16/0")},

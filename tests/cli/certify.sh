@@ -16,7 +16,7 @@ cmp -s out cert.json || fail "--json and -o differ"
 
 expect 3 "$brim" certify qdq.onnx --datapath 12 -o refuted.json
 one_error
-stderr_has "layer 'conv', channel 0, stage 0: a sum reaches 3060, which needs 13 bits, the register has 12"
+stderr_has "layer 'conv', channel 0, stage 1: a sum reaches 3060, which needs 13 bits, the register has 12"
 stdout_has '^refuted$'
 expect 3 "$check" qdq.onnx refuted.json
 one_error
@@ -31,7 +31,7 @@ tamper() {
     stderr_has "$2"
 }
 tamper 's/"x_max":15/"x_max":14/' "layer 'fc': the model's x_max is 15, the certificate says 14"
-tamper 's/"need":\[17\]/"need":[16]/' "layer 'conv': stage 0 needs 17 bits, the certificate says 16"
+tamper 's/"need":\[17\]/"need":[16]/' "layer 'conv': stage 1 needs 17 bits, the certificate says 16"
 tamper 's/"datapath":"20"/"datapath":"16"/' "layer 'conv': the model's verdict is 'refuted'"
 tamper 's/"codes":"./"codes":"x/' "layer 'conv': the model's codes is"
 tamper 's/"groups":2/"groups":1/' "layer 'conv': the model's groups is 2"
