@@ -22,9 +22,9 @@
 #include <cblas.h>
 
 #define RATIO    1.06
-#define COARSE   4 /* steps of the coarse grid */
-#define SHARES   5 /* largest codes: full, then shares of the largest weight */
-#define KEEP     4 /* solutions kept per channel */
+#define COARSE   4  /* steps of the coarse grid */
+#define SHARES   5  /* largest codes: full, then shares of the largest weight */
+#define KEEP     16 /* solutions kept per channel, at most */
 #define LANES    256
 #define MAX_GRID 128
 #define BUDGET   3e10 /* multiply-adds of one layer at effort 1 */
@@ -55,7 +55,9 @@ struct plan {
     size_t rounds; /* of step 2 */
     size_t per_round;
     size_t keep;
-    unsigned sweeps, pairs;
+    unsigned sweeps;
+    unsigned first_pairs; /* rounds of pairs for every solution kept */
+    unsigned pairs;       /* and for the best of them */
 };
 
 struct task {
@@ -84,7 +86,7 @@ static struct plan make_plan(const struct brim_layer *l)
     const double k = (double)l->k;
     const double scale = l->par.effort >= 2 ? 8.0 : 1.0;
     double lanes = BUDGET * scale / ((double)l->n * k * (k + 64.0));
-    struct plan p = {.block = 1, .keep = KEEP, .sweeps = 8};
+    struct plan p = {.block = 1, .sweeps = 8};
 
     if (l->par.effort == 0) {
         return (struct plan){.block = LANES, .coarse = 1, .keep = 2, .sweeps = 4};
@@ -93,9 +95,10 @@ static struct plan make_plan(const struct brim_layer *l)
     p.coarse = lanes >= 96.0 ? 24 : lanes >= 16.0 ? 10 : 3;
     p.per_round = lanes >= 48.0 ? 8 : lanes >= 16.0 ? 4 : 1;
     p.rounds = lanes >= 48.0 ? 8 : lanes >= 16.0 ? 4 : lanes >= 6.0 ? 3 : 2;
-    p.keep = lanes >= 48.0 ? KEEP : lanes >= 16.0 ? 2 : 1;
+    p.keep = lanes >= 48.0 ? (l->par.effort >= 2 ? KEEP : KEEP / 2) : lanes >= 16.0 ? 2 : 1;
     p.sweeps = lanes >= 16.0 ? 12 : 3;
     p.pairs = lanes >= 96.0 ? 12 : lanes >= 48.0 ? 2 : 0;
+    p.first_pairs = lanes >= 96.0 ? (l->par.effort >= 2 ? 12 : 2) : 0;
     p.block = brim_max_size(1, LANES / brim_max_size(p.coarse, p.per_round));
     p.block = brim_min_size(p.block, brim_max_size(1, (l->n + 7) / 8));
     return p;
@@ -340,21 +343,22 @@ static void polish_kept(struct search *s, const struct bench *b, size_t c, size_
     kept->scale = (double)p.scale;
 }
 
+/* AXE's solution takes a free place or the worst one's, unless there is only one. */
 static void take_axe(const struct task *task, struct channel *ch)
 {
     const size_t k = task->layer->k;
     struct kept *slot = &ch->kept[0];
 
-    if (task->axe == NULL) {
+    if (task->plan.keep < 2) {
         return;
     }
-    for (size_t i = 1; i < ch->n_kept; i++) {
-        slot = ch->kept[i].err > slot->err ? &ch->kept[i] : slot;
+    if (ch->n_kept < task->plan.keep) {
+        slot = &ch->kept[ch->n_kept++];
+    } else {
+        for (size_t i = 1; i < ch->n_kept; i++) {
+            slot = ch->kept[i].err > slot->err ? &ch->kept[i] : slot;
+        }
     }
-    if (ch->n_kept < task->plan.keep || ch->n_kept < 2) {
-        return;
-    }
-    slot->err = 0.0;
     slot->scale = (double)task->axe->scale[ch->index];
     for (size_t i = 0; i < k; i++) {
         slot->q[i] = task->axe->codes[ch->index * k + i];
@@ -400,7 +404,7 @@ static brim_status polish_all(struct task *task, struct search *s)
         struct kept *best = &ch->kept[0];
         const size_t base = row;
         for (size_t i = 0; i < ch->n_kept; i++, row++) {
-            polish_kept(s, &b, c, row, 0, &ch->kept[i]);
+            polish_kept(s, &b, c, row, s->plan->first_pairs, &ch->kept[i]);
             best = ch->kept[i].err < best->err ? &ch->kept[i] : best;
         }
         if (s->plan->pairs > 0) {
@@ -435,7 +439,9 @@ static brim_status start_block(struct task *task, struct search *s, size_t first
                 return BRIM_ERR_NOMEM;
             }
         }
-        if (l->w_max[ch->index] > 0.0) {
+        if (l->w_max[ch->index] > 0.0 && task->plan.rounds == 0) {
+            ch->s0 = (double)brim_layer_scale(l->w_max[ch->index], l->qmax);
+        } else if (l->w_max[ch->index] > 0.0) {
             make_grid(l, ch, binding_scale(l, ch->index, room));
         } else {
             ch->s0 = 1.0;
