@@ -46,7 +46,7 @@ brim_status brim_sweep_load(const struct brim_layer *layer, struct brim_sweep *s
     for (size_t j = 0; j < m; j++) {
         s->scale[j] = lane[j].scale;
         s->cap[j] = lane[j].cap;
-        s->first[j] = s->has_first ? layer->start[lane[j].channel] : 0.0;
+        s->first[j] = s->has_first && layer->start != NULL ? layer->start[lane[j].channel] : 0.0;
     }
     for (size_t t = 0; t < layer->k; t++) {
         for (size_t j = 0; j < m; j++) {

@@ -146,7 +146,9 @@ static void make_grid(const struct brim_layer *l, struct channel *ch, double bin
     ch->s0 = low;
     ch->low = 0;
     ch->high = 0;
-    for (double s = low * RATIO; s <= high && ch->high + 1 < MAX_GRID; s *= RATIO) {
+    double s = low * RATIO;
+    while (s <= high && ch->high + 1 < MAX_GRID) {
+        s *= RATIO;
         ch->high++;
     }
 }
