@@ -35,8 +35,25 @@ static inline double brim_rint(double x)
     if (!(x > -0x1p51 && x < 0x1p51)) {
         return x;
     }
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0
+    const double r = x + magic;
+#else
     const volatile double r = x + magic; /* volatile: the addition must round to double */
+#endif
     return r - magic;
+}
+
+/* The same for |x| < 2^22, in a form that loops can do many at a time. */
+static inline int32_t brim_rint_small(float x)
+{
+    const float magic = 0x1.8p23f;
+
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0
+    const float r = x + magic;
+#else
+    const volatile float r = x + magic;
+#endif
+    return (int32_t)(r - magic);
 }
 
 #endif

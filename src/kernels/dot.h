@@ -36,6 +36,10 @@ BRIM_NODISCARD brim_status brim_dot_kernel_create(brim_ctx *ctx,
                                                   struct brim_dot_kernel **kernel);
 void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel); /* NULL is fine */
 
+/* Every result is the plain total sum(w*x), whatever the order of addition, and nothing is counted.
+ */
+bool brim_dot_kernel_is_total(const struct brim_dot_kernel *kernel);
+
 /* Bytes of scratch that a run needs, 64-byte aligned (brim_alloc); independent of m. */
 size_t brim_dot_kernel_scratch(const struct brim_dot_kernel *kernel);
 

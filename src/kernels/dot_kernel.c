@@ -182,6 +182,11 @@ void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel)
     }
 }
 
+bool brim_dot_kernel_is_total(const struct brim_dot_kernel *kernel)
+{
+    return kernel->plan.total;
+}
+
 size_t brim_dot_kernel_scratch(const struct brim_dot_kernel *kernel)
 {
     return kernel->scratch;

@@ -188,6 +188,17 @@ static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_pla
     return true;
 }
 
+/* No register can leave its range. */
+static bool is_total(const brim_datapath *dp, const struct facts *f)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < dp->n_stages && i < BRIM_MAX_STAGES; i++) {
+        fits = fits && f->need[i] <= dp->stage[i].width;
+    }
+    return fits;
+}
+
 brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
                                const brim_datapath *dp, struct brim_dot_plan *plan)
 {
@@ -195,6 +206,7 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
 
     BRIM_TRY(find_facts(ctx, p, dp, &f));
     *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
+    plan->total = !p->count && is_total(dp, &f);
     const bool narrow = f.magnitude < INT64_C(1) << 30;
     if (!plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes)) {
         plan->path = BRIM_DOT_SCALAR;

@@ -15,6 +15,7 @@ enum brim_dot_path {
 
 struct brim_dot_plan {
     enum brim_dot_path path;
+    bool total;                  /* results are the plain totals, and nothing is counted */
     struct brim_lane_plan lanes; /* GEMM: one stage, whose value kind finishes the total */
 };
 

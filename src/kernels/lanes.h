@@ -7,6 +7,7 @@
 #ifndef BRIM_KERNELS_LANES_H
 #define BRIM_KERNELS_LANES_H
 
+#include "base/clones.h"
 #include "kernels/dot.h"
 
 #define BRIM_LANES 32
@@ -56,20 +57,5 @@ void brim_lanes32_run(const struct brim_lane_plan *plan, const int32_t *panel,
                       const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
 void brim_lanes64_run(const struct brim_lane_plan *plan, const int32_t *panel,
                       const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
-
-/* Compile for several instruction sets and choose at load time. Integers only, so every variant
- * gives the same result. Not under ThreadSanitizer, whose runtime starts after the choice. */
-#if defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-#        define BRIM_TSAN 1
-#    endif
-#elif defined(__SANITIZE_THREAD__)
-#    define BRIM_TSAN 1
-#endif
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(BRIM_TSAN)
-#    define BRIM_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#    define BRIM_CLONES
-#endif
 
 #endif

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/intops.h"
-#include "run/step.h"
+#include "run/dot_conv.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 
@@ -59,7 +59,9 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
                                              .x_max = brim_max_i64(d->x_max, d->x_zero),
                                              .datapath = s->datapath,
                                              .count = plan->count};
-    return brim_dot_kernel_create(plan->ctx, &p, &s->kernel);
+    BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
+    s->as_float = brim_dot_kernel_is_total(s->kernel) && brim_dot_conv_is_exact(d);
+    return BRIM_OK;
 }
 
 /* ---- emit ---- */
@@ -442,18 +444,30 @@ static brim_status check(const struct brim_dot *d, const struct brim_tensor *x,
     return BRIM_OK;
 }
 
-brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_tensor *x,
-                              struct brim_tensor *y, struct brim_dot_counts *counts,
-                              struct brim_arena *scratch)
+/* *done: the float convolution did it. */
+static brim_status run_as_float(const struct brim_dot_step *s, const struct brim_dot_call *c,
+                                bool *done)
 {
-    struct job j = {.s = s, .counts = counts, .y = y};
-    brim_status status = check(s->dot, x, y, scratch->ctx);
+    BRIM_TRY(
+        brim_dot_conv_get(c->scratch->ctx, s->dot, &c->x->type.shape, &c->y->type.shape, c->state));
+    *done = brim_dot_conv_can(*c->state) && brim_dot_conv_run(*c->state, s, c->x, c->y);
+    return BRIM_OK;
+}
 
-    if (status == BRIM_OK) {
-        status =
-            s->dot->kind == BRIM_DOT_CONV ? run_conv(&j, x, scratch) : run_matmul(&j, x, scratch);
+brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_dot_call *call)
+{
+    struct brim_arena *scratch = call->scratch;
+    struct job j = {.s = s, .counts = call->counts, .y = call->y};
+    brim_status status = check(s->dot, call->x, call->y, scratch->ctx);
+    bool done = false;
+
+    if (status == BRIM_OK && s->as_float) {
+        status = run_as_float(s, call, &done);
     }
-
+    if (status == BRIM_OK && !done) {
+        status = s->dot->kind == BRIM_DOT_CONV ? run_conv(&j, call->x, scratch)
+                                               : run_matmul(&j, call->x, scratch);
+    }
     return status == BRIM_OK ? BRIM_OK
                              : brim_fail_at(scratch->ctx, status, "layer '%s'", s->dot->name);
 }

@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "run/step.h"
+#include "run/dot_conv.h"
 
 struct buffer {
     void *data;
@@ -25,11 +25,12 @@ struct brim_workspace {
     int32_t *buffer_of;               /* [n_values] -1 = none */
     struct buffer *buffer;            /* [n_values] slots, of which n_buffers are used */
     size_t n_buffers;
-    void **state;                   /* [n_steps] */
-    const struct brim_tensor **in;  /* [max_in] of the step being run */
-    struct brim_tensor *out;        /* [max_out] */
-    struct brim_type *type;         /* [max_out] */
-    struct brim_dot_counts *counts; /* [dots.count] */
+    void **state;                     /* [n_steps] */
+    struct brim_dot_conv **dot_state; /* [n_steps] */
+    const struct brim_tensor **in;    /* [max_in] of the step being run */
+    struct brim_tensor *out;          /* [max_out] */
+    struct brim_type *type;           /* [max_out] */
+    struct brim_dot_counts *counts;   /* [dots.count] */
 };
 
 brim_status brim_tensor_bytes(brim_ctx *ctx, const struct brim_type *type, size_t *bytes)
@@ -254,8 +255,9 @@ static brim_status run_op(struct brim_workspace *ws, size_t step)
 
 /* The output of a fused layer has the shape that its own node's rule gives for the input's shape;
  * every other input is constant, so its inferred type is exact. */
-static brim_status run_dot(struct brim_workspace *ws, const struct brim_dot_step *s)
+static brim_status run_dot(struct brim_workspace *ws, size_t step)
 {
+    const struct brim_dot_step *s = ws->plan->steps[step].dot;
     const struct brim_plan *plan = ws->plan;
     const struct brim_graph *g = plan->g;
     const struct brim_node *n = &g->nodes[s->dot->node];
@@ -279,8 +281,12 @@ static brim_status run_dot(struct brim_workspace *ws, const struct brim_dot_step
     BRIM_TRY(brim_exec_types(plan, n, ws->in, ws->type, &ws->scratch));
     const struct brim_type type = {s->y_type, ws->type[0].shape};
     BRIM_TRY(place(ws, s->out, &type));
-    return brim_dot_step_run(s, x, &ws->value[s->out], plan->count ? &ws->counts[s->index] : NULL,
-                             &ws->scratch);
+    const struct brim_dot_call call = {.x = x,
+                                       .y = &ws->value[s->out],
+                                       .counts = plan->count ? &ws->counts[s->index] : NULL,
+                                       .scratch = &ws->scratch,
+                                       .state = &ws->dot_state[step]};
+    return brim_dot_step_run(s, &call);
 }
 
 static void reset(struct brim_workspace *ws)
@@ -306,7 +312,7 @@ brim_status brim_plan_run(const struct brim_plan *plan, struct brim_workspace *w
     BRIM_TRY(bind_inputs(ws, inputs, n_inputs));
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct brim_step *s = &plan->steps[i];
-        const brim_status status = s->dot != NULL ? run_dot(ws, s->dot) : run_op(ws, i);
+        const brim_status status = s->dot != NULL ? run_dot(ws, i) : run_op(ws, i);
         brim_arena_free(&ws->scratch);
         BRIM_TRY(status);
         release(ws, s);
@@ -332,12 +338,14 @@ brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
     ws->buffer_of = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer_of);
     ws->buffer = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer);
     ws->state = brim_arena_zalloc(&ws->arena, plan->n_steps, sizeof *ws->state);
+    ws->dot_state = brim_arena_zalloc(&ws->arena, plan->n_steps, sizeof(struct brim_dot_conv *));
     ws->in = brim_arena_zalloc(&ws->arena, plan->max_in, sizeof(struct brim_tensor *));
     ws->out = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->out);
     ws->type = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->type);
     ws->counts = brim_arena_zalloc(&ws->arena, plan->dots.count, sizeof *ws->counts);
     if (ws->value == NULL || ws->buffer_of == NULL || ws->buffer == NULL || ws->state == NULL ||
-        ws->in == NULL || ws->out == NULL || ws->type == NULL || ws->counts == NULL) {
+        ws->dot_state == NULL || ws->in == NULL || ws->out == NULL || ws->type == NULL ||
+        ws->counts == NULL) {
         brim_workspace_free(ws);
         return BRIM_ERR_NOMEM;
     }
@@ -357,6 +365,9 @@ void brim_workspace_free(struct brim_workspace *ws)
         if (ws->state[i] != NULL && k != NULL && k->free_state != NULL) {
             k->free_state(ctx, ws->state[i]);
         }
+    }
+    for (size_t i = 0; ws->dot_state != NULL && i < ws->plan->n_steps; i++) {
+        brim_dot_conv_free(ctx, ws->dot_state[i]);
     }
     for (size_t i = 0; ws->buffer != NULL && i < ws->n_buffers; i++) {
         brim_free(ctx, ws->buffer[i].data);

@@ -28,6 +28,7 @@ struct brim_dot_step {
     const int64_t *offset;   /* [n] bias_q - x_zero * sum(w) */
     const float *multiplier; /* [n]; FLOAT and CODES */
     const float *bias;       /* [n] or NULL; FLOAT */
+    bool as_float;           /* a convolution whose totals float32 holds: see dot_conv.c */
 };
 
 struct brim_step {
@@ -72,10 +73,16 @@ BRIM_NODISCARD brim_status brim_exec_types(const struct brim_plan *plan,
 /* ---- dot_step.c ---- */
 /* Offsets, multipliers and the kernel's weights. */
 BRIM_NODISCARD brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *s);
-/* x: integer codes; y: allocated, of the shape of the layer's output. */
+struct brim_dot_conv;
+
+struct brim_dot_call {
+    const struct brim_tensor *x; /* integer codes */
+    struct brim_tensor *y;       /* allocated, of the shape of the layer's output */
+    struct brim_dot_counts *counts;
+    struct brim_arena *scratch;
+    struct brim_dot_conv **state; /* of the workspace, NULL at first; brim_dot_conv_free() */
+};
 BRIM_NODISCARD brim_status brim_dot_step_run(const struct brim_dot_step *s,
-                                             const struct brim_tensor *x, struct brim_tensor *y,
-                                             struct brim_dot_counts *counts,
-                                             struct brim_arena *scratch);
+                                             const struct brim_dot_call *call);
 
 #endif

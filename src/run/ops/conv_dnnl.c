@@ -100,6 +100,17 @@ static bool shapes_create(struct shapes *s, const struct brim_conv *conv, bool b
            desc_create(&s->y, &y, any) && desc_create(&s->bias, &b, false);
 }
 
+/* Products in float32, whatever the environment says. */
+static bool full_precision(dnnl_primitive_attr_t attr)
+{
+#if DNNL_VERSION_MAJOR >= 3 || DNNL_VERSION_MINOR >= 5
+    return ok(dnnl_primitive_attr_set_fpmath_mode(attr, dnnl_fpmath_mode_strict));
+#else
+    (void)attr;
+    return true;
+#endif
+}
+
 /* The primitive's description, with its scratch memory left to us. */
 static bool describe(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const struct shapes *s,
                      const struct brim_window *w)
@@ -115,7 +126,8 @@ static bool describe(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const stru
         after[i] = w->after[i];
     }
     if (!ok(dnnl_primitive_attr_create(&attr)) ||
-        !ok(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user))) {
+        !ok(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user)) ||
+        !full_precision(attr)) {
         dnnl_primitive_attr_destroy(attr);
         return false;
     }
