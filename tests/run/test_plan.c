@@ -1,10 +1,9 @@
 /* test_plan.c - steps, buffers, fusion and its limits, bad inputs; a real layer against
  * brim_datapath_dot(). SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 
 #include "brim/brim.h"
 #include "run/plan.h"
-#include "testing.h"
+#include "starving.h"
 
 #define MODELS BRIM_DATA_DIR "/mlperf-tiny/models/"
 
@@ -303,42 +302,24 @@ static void test_a_real_layer_equals_the_scalar_datapath(void **state)
     brim_ctx_free(ctx);
 }
 
-/* Fail the n-th allocation, for every n until nothing fails: one clear status each time, and no
- * memory lost. */
-struct budget {
-    size_t left, live;
+struct planned {
+    const struct brim_graph *g;
+    struct brim_tensor in;
 };
 
-static void *budget_alloc(void *user, size_t bytes)
+static brim_status plan_and_run(brim_ctx *ctx, void *arg)
 {
-    struct budget *b = user;
-
-    if (b->left == 0) {
-        return NULL;
-    }
-    b->left--;
-    b->live++;
-    return malloc(bytes);
-}
-
-static void budget_free(void *user, void *p)
-{
-    ((struct budget *)user)->live--;
-    free(p);
-}
-
-static brim_status plan_and_run(brim_ctx *ctx, const struct brim_graph *g,
-                                const struct brim_tensor *in)
-{
+    const struct planned *p = arg;
     struct brim_plan *plan = NULL;
     struct brim_workspace *ws = NULL;
-    brim_status status = brim_plan_create(ctx, g, &(struct brim_plan_params){.count = true}, &plan);
+    brim_status status =
+        brim_plan_create(ctx, p->g, &(struct brim_plan_params){.count = true}, &plan);
 
     if (status == BRIM_OK) {
         status = brim_workspace_create(ctx, plan, &ws);
     }
     if (status == BRIM_OK) {
-        status = brim_plan_run(plan, ws, in, 1);
+        status = brim_plan_run(plan, ws, &p->in, 1);
     }
     brim_workspace_free(ws);
     brim_plan_free(plan);
@@ -347,36 +328,15 @@ static brim_status plan_and_run(brim_ctx *ctx, const struct brim_graph *g,
 
 static void test_every_failing_allocation_is_reported(void **state)
 {
-    brim_ctx *plain = testing_ctx(1);
-    struct brim_graph *g = clipped(plain, 6.0f);
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_graph *g = clipped(ctx, 6.0f);
     uint8_t x[] = {2, 2, 2, 4};
-    const struct brim_tensor in = {{BRIM_UINT8, {2, {1, 4}}}, x};
-    brim_status status = BRIM_ERR_NOMEM;
-    size_t n = 0;
+    struct planned p = {g, {{BRIM_UINT8, {2, {1, 4}}}, x}};
 
     (void)state;
-    for (; status != BRIM_OK && n < 1000; n++) {
-        struct budget b = {.left = 100};
-        brim_ctx_params p;
-        brim_ctx *ctx;
-        brim_ctx_params_init(&p);
-        p.alloc = budget_alloc;
-        p.free = budget_free;
-        p.user = &b;
-        assert_int_equal(brim_ctx_create(&p, &ctx), BRIM_OK);
-        const size_t before = b.live;
-        b.left = n;
-        status = plan_and_run(ctx, g, &in);
-        assert_true(status == BRIM_OK || status == BRIM_ERR_NOMEM);
-        assert_int_equal(brim_error(ctx)[0] == '\0', status == BRIM_OK);
-        assert_int_equal(b.live, before);
-        b.left = 100;
-        brim_ctx_free(ctx);
-    }
-    assert_int_equal(status, BRIM_OK);
-    assert_true(n > 5);
+    assert_true(starving_try(plan_and_run, &p) > 5);
     brim_graph_free(g);
-    brim_ctx_free(plain);
+    brim_ctx_free(ctx);
 }
 
 int main(void)
