@@ -3,7 +3,7 @@
  *
  * For loops that do the same operations in the same order on every lane: the build forbids
  * contraction, so all clones give the same bits. Not under ThreadSanitizer, whose runtime starts
- * after the choice.
+ * after the choice. Static functions only: clang drops the plain symbol of any other.
  */
 #ifndef BRIM_BASE_CLONES_H
 #define BRIM_BASE_CLONES_H

@@ -17,7 +17,7 @@
  * room 7, clip to 6.5, q[0] = 6 (half to even); room 1, clip to 0.5, q[1] = 0; the exact clamp
  * fills the register instead (7, 0) or (6, 1): tests/quantize/test_budgets.c: axe_worked_example.
  */
-#include "quantize/clones.h"
+#include "base/clones.h"
 #include "quantize/sweep.h"
 
 static double radius_of(const struct brim_budget_plan *plan, const struct brim_limit *l)

@@ -11,7 +11,7 @@
  * Example     mu = 0, nu = 3, P = 4 (H = 7, L = -8): H/nu = 2.33, -L/nu = 2.67: two units of either
  *             sign; mu = -1, nu = 1, P = 2 (H = 1, L = -2): one unit in all:
  *             tests/quantize/test_budgets.c: clamp_worked_example. */
-#include "quantize/clones.h"
+#include "base/clones.h"
 #include "quantize/sweep.h"
 
 #define LANES 64

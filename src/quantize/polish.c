@@ -9,7 +9,7 @@
  * move. Cost        a single move O(k), a round of pairs O(k^2). */
 #include "quantize/polish.h"
 
-#include "quantize/clones.h"
+#include "base/clones.h"
 
 #define BARRED 1e300
 

@@ -6,7 +6,7 @@
 
 #include <cblas.h>
 
-#include "quantize/clones.h"
+#include "base/clones.h"
 
 #define LANES 32
 
@@ -60,8 +60,8 @@ BRIM_CLONES static void store_codes(size_t m, const double *restrict q, int16_t 
     }
 }
 
-BRIM_CLONES void brim_step_free(const struct brim_sweep *s, size_t t, const double *v, double *q,
-                                double *e)
+BRIM_CLONES static void round_free(const struct brim_sweep *s, size_t t, const double *v, double *q,
+                                   double *e)
 {
     const double *restrict scale = s->scale;
     const double *restrict cap = s->cap;
@@ -75,6 +75,11 @@ BRIM_CLONES void brim_step_free(const struct brim_sweep *s, size_t t, const doub
     for (size_t j = 0; j < s->m; j++) {
         e[j] = (s->has_ref ? s->base[t * s->m + j] : 0.0) - scale[j] * q[j];
     }
+}
+
+void brim_step_free(const struct brim_sweep *s, size_t t, const double *v, double *q, double *e)
+{
+    round_free(s, t, v, q, e);
 }
 
 void brim_lane_rooms_reset(const struct brim_budget_plan *plan, size_t m, bool symmetric,

@@ -1,6 +1,5 @@
 /* test_plan.c - steps, buffers, fusion and its limits, bad inputs; a real layer against
  * brim_datapath_dot(). SPDX-License-Identifier: Apache-2.0 */
-
 #include "brim/brim.h"
 #include "run/plan.h"
 #include "starving.h"
