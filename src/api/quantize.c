@@ -143,6 +143,7 @@ static brim_status prepare(struct brim_flow *f, const brim_graph *graph)
     BRIM_TRY(brim_graph_clone(graph, &f->source));
     BRIM_TRY(brim_graph_canonicalise(f->source));
     BRIM_TRY(brim_graph_fold_batchnorm(f->source));
+    BRIM_TRY(brim_graph_fold_bias(f->source));
     BRIM_TRY(brim_graph_upgrade(f->source, 13));
     BRIM_TRY(brim_graph_infer(f->source));
     BRIM_TRY(brim_dots_find(f->ctx, f->source, &f->dots));
