@@ -104,7 +104,8 @@ typedef struct brim_quantize_params {
 typedef struct brim_quantize_layer {
     const char *name;
     size_t k, n;
-    unsigned wbits, abits; /**< what was used */
+    unsigned wbits, abits; /**< bits that hold the codes in use */
+    unsigned levels;       /**< activation codes in use, at most 2^abits */
     double rel_error;      /**< as brim_layer_solution, on the calibration data */
     double sparsity;       /**< share of zero codes */
     unsigned need[BRIM_MAX_STAGES];

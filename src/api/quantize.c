@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "brim/quantize.h"
 
+#include <assert.h>
 #include <fnmatch.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -170,26 +171,28 @@ static brim_status prepare(struct brim_flow *f, const brim_graph *graph)
     return brim_graph_clone(f->source, &f->prefix);
 }
 
-/* Candidate grids of one layer's input from what calibration saw of it. */
+/* Candidate grids of one layer's input from what calibration saw of it. At one accumulator width fewer
+ * activation codes leave the weights a larger budget, so `choose` tries half bits too: any number of
+ * codes is as good as a power of two when the bound uses the range that the Clip leaves. */
 static brim_status choose_grids(struct brim_flow *f, struct brim_flow_layer *l,
                                 const struct brim_activation *a)
 {
-    static const unsigned choices[] = {8, 7, 6, 5, 4, 3};
+    static const unsigned choices[] = {256, 181, 128, 91, 64, 45, 32, 23, 16, 11, 8};
     const brim_quantize_params *p = f->params;
     const size_t n = l->abits != 0 ? 1 : sizeof choices / sizeof *choices;
 
+    static_assert(sizeof choices / sizeof *choices <= BRIM_MAX_GRIDS, "every choice has a place");
     for (size_t i = 0; i < n; i++) {
-        const unsigned bits = l->abits != 0 ? l->abits : choices[i];
+        const unsigned codes = l->abits != 0 ? 1U << l->abits : choices[i];
         brim_range_method method = p->range;
         if (p->range_auto) {
-            method = bits < 7 ? BRIM_RANGE_MSE : BRIM_RANGE_MAX;
+            method = codes < 128 ? BRIM_RANGE_MSE : BRIM_RANGE_MAX;
         }
-        const brim_status s = brim_calibrate_grid(f->ctx, a, bits, method, p->percentile,
-                                                  p->act_symmetric, &l->grid[l->n_grids]);
+        const brim_status s = brim_calibrate_grid(f->ctx, a, codes, method, p->percentile,
+                                                  p->act_symmetric, &l->grid[l->n_grids++]);
         if (s != BRIM_OK) {
             return brim_fail_at(f->ctx, s, "layer '%s'", l->dot->name);
         }
-        l->grid_bits[l->n_grids++] = bits;
     }
     return BRIM_OK;
 }
@@ -225,70 +228,86 @@ static brim_status find_grids(struct brim_flow *f)
     return s;
 }
 
+/* Second moments that one pass may hold: a wave with more takes several passes over the data. */
+#define PASS_BYTES ((size_t)192 << 20)
+
+struct pass {
+    struct brim_moments_request request[BRIM_MAX_GRIDS];
+    struct brim_moments moments[BRIM_MAX_GRIDS];
+    struct brim_flow_layer *layer[BRIM_MAX_GRIDS];
+    size_t grid[BRIM_MAX_GRIDS];
+    size_t n, bytes;
+};
+
+/* One pass over the data for what was gathered, then solve it. */
+static brim_status run_pass(struct brim_flow *f, struct pass *p)
+{
+    brim_status s = BRIM_OK;
+
+    if (p->n == 0) {
+        return BRIM_OK;
+    }
+    memset(p->moments, 0, sizeof p->moments);
+    s = brim_calibrate_moments(f->ctx, f->source, f->prefix, f->calib, p->request, p->n,
+                               p->moments);
+    for (size_t i = 0; s == BRIM_OK && i < p->n; i++) {
+        s = brim_flow_try(f, p->layer[i], p->grid[i], &p->moments[i]);
+    }
+    brim_moments_free(f->ctx, p->moments, p->n);
+    p->n = 0;
+    p->bytes = 0;
+    return s;
+}
+
+/* Every candidate of one layer joins a pass; a full pass is run. */
+static brim_status gather(struct brim_flow *f, struct brim_flow_layer *l, struct pass *p)
+{
+    const struct brim_dot *d = l->dot;
+    const size_t bytes = 2 * sizeof(double) * d->groups * d->k * d->k;
+    const char *x = f->source->values[d->x].name;
+
+    for (size_t i = 0; i < l->n_grids; i++) {
+        if (p->n == BRIM_MAX_GRIDS || (p->n > 0 && bytes > PASS_BYTES - p->bytes)) {
+            BRIM_TRY(run_pass(f, p));
+        }
+        p->request[p->n] = (struct brim_moments_request){
+            .dot = d,
+            .float_x = d->x,
+            .prefix_x = brim_graph_find_value(f->prefix, x),
+            .grid = &l->grid[i],
+        };
+        p->layer[p->n] = l;
+        p->grid[p->n++] = i;
+        p->bytes += brim_min_size(bytes, PASS_BYTES - p->bytes);
+    }
+    return BRIM_OK;
+}
+
 static bool in_wave(const struct brim_flow_layer *l, size_t level)
 {
     return !l->keep_float && l->level == level;
 }
 
-/* One request for each candidate grid of each layer of the wave; returns how many. */
-static size_t wave_requests(const struct brim_flow *f, size_t level,
-                            struct brim_moments_request *req)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < f->dots.count; i++) {
-        const struct brim_flow_layer *l = &f->layer[i];
-        for (size_t c = 0; in_wave(l, level) && c < l->n_grids; c++) {
-            const char *x = f->source->values[l->dot->x].name;
-            req[n++] = (struct brim_moments_request){
-                .dot = l->dot,
-                .float_x = l->dot->x,
-                .prefix_x = brim_graph_find_value(f->prefix, x),
-                .grid = &l->grid[c],
-            };
-        }
-    }
-    return n;
-}
-
-/* The layers of one level: one pass for the moments of all candidates, then solve one by one. */
+/* The layers of one level: moments and solutions of all candidates, then the best go in. */
 static brim_status run_wave(struct brim_flow *f, size_t level, size_t *done)
 {
-    struct brim_arena scratch;
+    struct pass pass = {.n = 0};
 
-    brim_arena_init(&scratch, f->ctx);
-    const size_t max = f->dots.count * BRIM_MAX_GRIDS;
-    struct brim_moments_request *req = brim_arena_alloc(&scratch, max, sizeof *req);
-    struct brim_moments *m = brim_arena_zalloc(&scratch, max, sizeof *m);
-    brim_status s = req == NULL || m == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
-    size_t n = 0, next = 0;
-
-    if (s == BRIM_OK) {
-        n = wave_requests(f, level, req);
-    }
-    if (n > 0) {
-        s = brim_calibrate_moments(f->ctx, f->source, f->prefix, f->calib, req, n, m);
-    }
-    for (size_t i = 0; s == BRIM_OK && i < f->dots.count; i++) {
+    for (size_t i = 0; i < f->dots.count; i++) {
         if (in_wave(&f->layer[i], level)) {
-            s = brim_flow_solve(f, i, &m[next]);
-            next += f->layer[i].n_grids;
-        }
-        if (s == BRIM_OK && in_wave(&f->layer[i], level)) {
-            s = brim_progress(f->ctx, "quantize", ++*done, f->dots.count);
+            BRIM_TRY(gather(f, &f->layer[i], &pass));
         }
     }
-    if (s == BRIM_OK && n > 0) { /* the next wave runs on a well-formed prefix */
-        s = brim_graph_sort(f->prefix);
+    BRIM_TRY(run_pass(f, &pass));
+    for (size_t i = 0; i < f->dots.count; i++) {
+        if (in_wave(&f->layer[i], level)) {
+            BRIM_TRY(brim_flow_settle(f, &f->layer[i], &f->record[i]));
+            BRIM_TRY(brim_progress(f->ctx, "quantize", ++*done, f->dots.count));
+        }
     }
-    if (s == BRIM_OK && n > 0) {
-        s = brim_graph_infer(f->prefix);
-    }
-    if (n > 0) {
-        brim_moments_free(f->ctx, m, n);
-    }
-    brim_arena_free(&scratch);
-    return s;
+    brim_arena_free(&f->wave);
+    BRIM_TRY(brim_graph_sort(f->prefix)); /* the next wave runs on a well-formed prefix */
+    return brim_graph_infer(f->prefix);
 }
 
 /* The prover has the last word: what it does not believe is not returned. */
@@ -303,7 +322,7 @@ static brim_status certify(struct brim_flow *f)
     return s == BRIM_ERR_REFUTED ? BRIM_ERR_INFEASIBLE : s;
 }
 
-double brim_flow_now(void)
+static double now(void)
 {
     struct timespec t;
 
@@ -378,7 +397,7 @@ brim_status brim_quantize(brim_ctx *ctx, const brim_graph *graph, const brim_dat
                           brim_quantize_report **report)
 {
     brim_quantize_params defaults;
-    const double start = brim_flow_now();
+    const double start = now();
 
     brim_clear_error(ctx);
     *out = NULL;
@@ -387,9 +406,10 @@ brim_status brim_quantize(brim_ctx *ctx, const brim_graph *graph, const brim_dat
         .ctx = ctx, .params = params != NULL ? params : &defaults, .calib = calib};
     BRIM_TRY(check_params(ctx, f.params));
     brim_arena_init(&f.arena, ctx);
+    brim_arena_init(&f.wave, ctx);
     brim_status s = run_flow(&f, graph);
     if (s == BRIM_OK && report != NULL) {
-        s = make_report(&f, brim_flow_now() - start, report);
+        s = make_report(&f, now() - start, report);
     }
     if (s == BRIM_OK) {
         *out = f.prefix;
@@ -398,6 +418,7 @@ brim_status brim_quantize(brim_ctx *ctx, const brim_graph *graph, const brim_dat
     brim_dots_free(&f.dots);
     brim_graph_free(f.prefix);
     brim_graph_free(f.source);
+    brim_arena_free(&f.wave);
     brim_arena_free(&f.arena);
     return s;
 }

@@ -15,7 +15,18 @@
 #include "calibrate/calibrate.h"
 #include "graph/dot.h"
 
-#define BRIM_MAX_GRIDS 8 /* candidate activation grids of one layer */
+#define BRIM_MAX_GRIDS 12 /* candidate activation grids of one layer */
+
+/* The best solution of a layer so far, in the wave's arena. */
+struct brim_flow_best {
+    size_t grid; /* which candidate */
+    double j;    /* its error up to a constant: quantize_solve.c (1) */
+    double error, norm;
+    int16_t *codes;  /* [n][k] */
+    float *scale;    /* [n] */
+    float *bias;     /* [n] corrected */
+    int32_t *bias_q; /* [n] the same in units of x_scale*scale */
+};
 
 /* What one float dot layer is to become. */
 struct brim_flow_layer {
@@ -27,7 +38,8 @@ struct brim_flow_layer {
     size_t level; /* dot layers on the longest path from an input */
     size_t n_grids;
     struct brim_grid grid[BRIM_MAX_GRIDS];
-    unsigned grid_bits[BRIM_MAX_GRIDS];
+    struct brim_flow_best best;
+    double seconds;
 };
 
 struct brim_flow {
@@ -35,6 +47,7 @@ struct brim_flow {
     const brim_quantize_params *params;
     const brim_data *calib;
     struct brim_arena arena;
+    struct brim_arena wave;    /* emptied after every wave */
     struct brim_graph *source; /* the float graph, canonical */
     struct brim_graph *prefix; /* the same, quantized so far */
     struct brim_dots dots;     /* of source */
@@ -43,11 +56,12 @@ struct brim_flow {
     brim_quantize_layer *record; /* one per dot layer */
 };
 
-/* Seconds of a monotonic clock. */
-double brim_flow_now(void);
+/* Solve a layer on one grid's moments and keep the solution if it is the best so far. */
+BRIM_NODISCARD brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l,
+                                         size_t grid, const struct brim_moments *moments);
 
-/* Solve one layer on its candidates' moments (one per grid), keep the best, rewrite the prefix. */
-BRIM_NODISCARD brim_status brim_flow_solve(struct brim_flow *f, size_t layer,
-                                           const struct brim_moments *moments);
+/* Rewrite the layer in the prefix with its best solution, and fill its record. */
+BRIM_NODISCARD brim_status brim_flow_settle(struct brim_flow *f, const struct brim_flow_layer *l,
+                                            brim_quantize_layer *record);
 
 #endif

@@ -28,11 +28,11 @@ BRIM_NODISCARD brim_status brim_calibrate_activations(brim_ctx *ctx,
                                                       size_t n_values, struct brim_activation *out);
 void brim_activations_free(brim_ctx *ctx, struct brim_activation *a, size_t n);
 
-/* Choose scale and zero point for `bits` (2..16) from what was seen. 8-bit data as it is keeps its
- * codes when bits >= 8. Unsigned with zero point 0 when nothing negative was seen, else asymmetric
+/* Choose scale and zero point of a grid with so many codes (2^bits, or anything between: 4..65536)
+ * from what was seen. 8-bit data as it is keeps its codes when there are 256 or more. Unsigned with zero point 0 when nothing negative was seen, else asymmetric
  * (unsigned) or symmetric (signed, zero point 0). */
 BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a,
-                                               unsigned bits, brim_range_method method,
+                                               unsigned codes, brim_range_method method,
                                                double percentile, bool symmetric,
                                                struct brim_grid *grid);
 

@@ -141,40 +141,38 @@ static struct range mse_range(const struct brim_activation *a, struct brim_grid 
     return best;
 }
 
-/* Type and codes for `bits`, signed or not. */
-static void choose_codes(struct brim_grid *g, unsigned bits, bool is_signed)
+/* The smallest type for so many codes, signed or not. */
+static void choose_codes(struct brim_grid *g, int64_t codes, bool is_signed)
 {
-    const int64_t count = (int64_t)(UINT64_C(1) << bits);
-
     if (is_signed) {
-        g->dtype = bits <= 8 ? BRIM_INT8 : BRIM_INT16;
-        g->lo = -(count / 2);
-        g->hi = count / 2 - 1;
+        g->dtype = codes <= 256 ? BRIM_INT8 : BRIM_INT16;
+        g->lo = -(codes / 2);
+        g->hi = g->lo + codes - 1;
     } else {
-        g->dtype = bits <= 8 ? BRIM_UINT8 : BRIM_UINT16;
+        g->dtype = codes <= 256 ? BRIM_UINT8 : BRIM_UINT16;
         g->lo = 0;
-        g->hi = count - 1;
+        g->hi = codes - 1;
     }
 }
 
-brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a, unsigned bits,
+brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a, unsigned codes,
                                 brim_range_method method, double percentile, bool symmetric,
                                 struct brim_grid *grid)
 {
     struct range r = seen_range(a);
 
-    if (bits < 2 || bits > 16) {
-        return brim_fail(ctx, BRIM_ERR_ARG, "activation bits are %u, expected 2 to 16", bits);
+    if (codes < 4 || codes > 65536) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "%u activation codes, expected 4 to 65536", codes);
     }
     if (method == BRIM_RANGE_PERCENTILE && !(percentile > 0.0 && percentile <= 100.0)) {
         return brim_fail(ctx, BRIM_ERR_ARG, "percentile is %g, expected above 0 and at most 100",
                          percentile);
     }
-    if (a->integer && bits >= 8) { /* codes as they are: no rounding, and never above 255 */
+    if (a->integer && codes >= 256) { /* codes as they are: no rounding, and never above 255 */
         *grid = (struct brim_grid){.dtype = BRIM_UINT8, .lo = 0, .hi = 255, .scale = 1.0f};
         return BRIM_OK;
     }
-    choose_codes(grid, bits, symmetric && a->min < 0.0);
+    choose_codes(grid, codes, symmetric && a->min < 0.0);
     switch (method) {
     case BRIM_RANGE_MAX:
         break;

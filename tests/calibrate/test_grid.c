@@ -29,7 +29,7 @@ static struct brim_grid choose(const struct brim_activation *a, unsigned bits,
     brim_ctx *ctx = testing_ctx(1);
     struct brim_grid g;
 
-    ASSERT_OK(ctx, brim_calibrate_grid(ctx, a, bits, method, 99.0, symmetric, &g));
+    ASSERT_OK(ctx, brim_calibrate_grid(ctx, a, 1U << bits, method, 99.0, symmetric, &g));
     assert_true(g.zero >= g.lo && g.zero <= g.hi && g.lo <= 0 && g.hi > 0 && g.scale > 0.0f);
     brim_ctx_free(ctx);
     return g;
@@ -160,14 +160,14 @@ static void nonsense_is_refused(void **state)
     struct brim_grid g;
     (void)state;
 
-    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "bits are 1",
-                 brim_calibrate_grid(ctx, &a, 1, BRIM_RANGE_MAX, 0, false, &g));
-    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "bits are 17",
-                 brim_calibrate_grid(ctx, &a, 17, BRIM_RANGE_MAX, 0, false, &g));
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "3 activation codes",
+                 brim_calibrate_grid(ctx, &a, 3, BRIM_RANGE_MAX, 0, false, &g));
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "65537 activation codes",
+                 brim_calibrate_grid(ctx, &a, 65537, BRIM_RANGE_MAX, 0, false, &g));
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "percentile is 0",
-                 brim_calibrate_grid(ctx, &a, 8, BRIM_RANGE_PERCENTILE, 0, false, &g));
+                 brim_calibrate_grid(ctx, &a, 256, BRIM_RANGE_PERCENTILE, 0, false, &g));
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "percentile is 101",
-                 brim_calibrate_grid(ctx, &a, 8, BRIM_RANGE_PERCENTILE, 101, false, &g));
+                 brim_calibrate_grid(ctx, &a, 256, BRIM_RANGE_PERCENTILE, 101, false, &g));
     brim_ctx_free(ctx);
 }
 
