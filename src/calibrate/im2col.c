@@ -5,11 +5,14 @@
  *
  *     row (oy, ox):  | group 0                                   | group 1 ...
  *                    | ky,kx = 0,0: c0 c1 .. | 0,1: c0 c1 .. |...|
+ *
+ *     depthwise:     | ky,kx = 0,0: g0 g1 .. 0 | 0,1: g0 g1 .. 0 |...
  */
 #include "calibrate/im2col.h"
 
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/intops.h"
 
 /* Output size and leading padding of one axis. */
@@ -40,6 +43,10 @@ brim_status brim_rows_plan(brim_ctx *ctx, const struct brim_dot *dot, const stru
                          dot->name);
     }
     rows->sample = (size_t)count / samples;
+    if (dot->kind == BRIM_DOT_CONV && dot->groups > 1 && c->c_in == (int64_t)dot->groups) {
+        rows->lanes = (dot->groups + BRIM_ROW_LANES - 1) / BRIM_ROW_LANES * BRIM_ROW_LANES;
+        rows->columns = rows->lanes * dot->k;
+    }
     if (dot->kind == BRIM_DOT_MATMUL) {
         rows->per_sample = rows->sample / dot->k;
         return rows->sample % dot->k == 0
@@ -67,23 +74,48 @@ brim_status brim_rows_plan(brim_ctx *ctx, const struct brim_dot *dot, const stru
     return BRIM_OK;
 }
 
-/* code - zero, as QuantizeLinear rounds: half to even of the float quotient, then clipped. */
-static float quantize(float v, const struct brim_grid *g)
+/* code - zero, as QuantizeLinear rounds: half to even of the float quotient, clipped (first: the
+ * bounds are integers). */
+BRIM_CLONES
+static void quantize(const float *x, size_t n, const struct brim_grid *g, float *out)
 {
-    const double code = brim_rint((double)(v / g->scale)) + (double)g->zero;
-    const double lo = (double)g->lo, hi = (double)g->hi;
+    const float lo = (float)(g->lo - g->zero), hi = (float)(g->hi - g->zero), scale = g->scale;
 
-    return (float)((code < lo ? lo : code > hi ? hi : code) - (double)g->zero);
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] / scale;
+        v = v > lo ? v : lo;
+        v = v < hi ? v : hi;
+        out[i] = (float)brim_rint_small(v);
+    }
 }
 
 static void convert(const float *x, size_t n, const struct brim_grid *g, float *out)
 {
     if (g == NULL) {
         memcpy(out, x, n * sizeof *out);
+    } else {
+        quantize(x, n, g, out);
+    }
+}
+
+#define TILE 16
+
+/* A tile [c][p] of n_c x n_p values to [p][c] with `stride` floats a row. */
+BRIM_CLONES
+static void turn(float (*tile)[TILE], size_t n_c, size_t n_p, size_t stride, float *out)
+{
+    if (n_c == TILE) { /* most are whole: a loop of known length */
+        for (size_t p = 0; p < n_p; p++) {
+            for (size_t c = 0; c < TILE; c++) {
+                out[p * stride + c] = tile[c][p];
+            }
+        }
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        out[i] = quantize(x[i], g);
+    for (size_t p = 0; p < n_p; p++) {
+        for (size_t c = 0; c < n_c; c++) {
+            out[p * stride + c] = tile[c][p];
+        }
     }
 }
 
@@ -91,10 +123,16 @@ static void convert(const float *x, size_t n, const struct brim_grid *g, float *
 static void channels_last(const float *x, size_t channels, size_t plane, const struct brim_grid *g,
                           float *out)
 {
-    for (size_t c = 0; c < channels; c++) {
-        const float *from = x + c * plane;
-        for (size_t p = 0; p < plane; p++) {
-            out[p * channels + c] = g != NULL ? quantize(from[p], g) : from[p];
+    float tile[TILE][TILE];
+
+    for (size_t c = 0; c < channels; c += TILE) {
+        const size_t n_c = brim_min_size(TILE, channels - c);
+        for (size_t p = 0; p < plane; p += TILE) {
+            const size_t n_p = brim_min_size(TILE, plane - p);
+            for (size_t i = 0; i < n_c; i++) {
+                convert(x + (c + i) * plane + p, n_p, g, tile[i]);
+            }
+            turn(tile, n_c, n_p, channels, out + p * channels + c);
         }
     }
 }
@@ -116,6 +154,34 @@ static void fill_kernel_row(const struct brim_rows *r, const float *x, int64_t f
             }
         }
     }
+}
+
+/* One output position of a depthwise layer; x is channels-last. */
+static void fill_lanes(const struct brim_rows *r, const float *x, int64_t oy, int64_t ox,
+                       float *out)
+{
+    const struct brim_conv_geometry *c = &r->dot->conv;
+    const size_t channels = (size_t)c->c_in;
+
+    memset(out, 0, r->columns * sizeof *out);
+    for (int64_t ky = 0; ky < c->kh; ky++) {
+        const int64_t y = oy * c->stride_h - r->top + ky * c->dilation_h;
+        for (int64_t kx = 0; kx < c->kw; kx++, out += r->lanes) {
+            const int64_t at = ox * c->stride_w - r->left + kx * c->dilation_w;
+            if (y >= 0 && y < r->h && at >= 0 && at < r->w) {
+                memcpy(out, x + (size_t)(y * r->w + at) * channels, channels * sizeof *out);
+            }
+        }
+    }
+}
+
+/* Rows are the channels of one position each. */
+static bool is_pointwise(const struct brim_rows *r)
+{
+    const struct brim_conv_geometry *c = &r->dot->conv;
+
+    return c->groups == 1 && c->kh == 1 && c->kw == 1 && c->stride_h == 1 && c->stride_w == 1 &&
+           r->top == 0 && r->left == 0 && r->out_h == r->h && r->out_w == r->w;
 }
 
 /* One output position of all groups; x is channels-last. */
@@ -144,10 +210,19 @@ void brim_rows_fill(const struct brim_rows *rows, const float *x, const struct b
         convert(x, rows->sample, grid, out);
         return;
     }
-    channels_last(x, (size_t)rows->dot->conv.c_in, (size_t)(rows->h * rows->w), grid, scratch);
+    const size_t channels = (size_t)rows->dot->conv.c_in, plane = (size_t)(rows->h * rows->w);
+    if (is_pointwise(rows)) {
+        channels_last(x, channels, plane, grid, out);
+        return;
+    }
+    channels_last(x, channels, plane, grid, scratch);
     for (int64_t oy = 0; oy < rows->out_h; oy++) {
         for (int64_t ox = 0; ox < rows->out_w; ox++) {
-            fill_row(rows, scratch, oy, ox, out);
+            if (rows->lanes > 0) {
+                fill_lanes(rows, scratch, oy, ox, out);
+            } else {
+                fill_row(rows, scratch, oy, ox, out);
+            }
             out += rows->columns;
         }
     }

@@ -140,7 +140,7 @@ static brim_status allocate(struct pass *p)
         size_t floats, square;
         j->block = brim_block_rows(columns);
         if (!brim_mul_size(j->block + p->batch * j->rows.per_sample, columns, &floats) ||
-            !brim_mul_size(columns, k, &square) ||
+            !brim_mul_size(j->request->dot->groups * k, k, &square) ||
             square > ctx->params.max_tensor_bytes / sizeof(double)) {
             return brim_fail(ctx, BRIM_ERR_NOMEM, "node '%s': %zu x %zu moments exceed the limit",
                              j->request->dot->name, k, k);
@@ -151,8 +151,8 @@ static brim_status allocate(struct pass *p)
         j->f = brim_alloc(ctx, floats, sizeof(float));
         m->h = brim_zalloc(ctx, square, sizeof(double));
         m->g = brim_zalloc(ctx, square, sizeof(double));
-        m->mean_q = brim_zalloc(ctx, columns, sizeof(double));
-        m->mean_f = brim_zalloc(ctx, columns, sizeof(double));
+        m->mean_q = brim_zalloc(ctx, m->groups * k, sizeof(double));
+        m->mean_f = brim_zalloc(ctx, m->groups * k, sizeof(double));
         if (j->q == NULL || j->f == NULL || m->h == NULL || m->g == NULL || m->mean_q == NULL ||
             m->mean_f == NULL) {
             return BRIM_ERR_NOMEM;
@@ -218,7 +218,52 @@ struct flush {
     bool last;
 };
 
-static brim_status add_panel(void *arg, size_t item, int worker)
+/* Parts of a job that can be added independently. */
+static size_t parts(const struct job *j)
+{
+    return j->rows.lanes > 0 ? j->rows.lanes / BRIM_ROW_LANES
+                             : j->request->dot->groups * brim_block_panels(j->request->dot->k);
+}
+
+/* Rows [at, at + rows) of BRIM_ROW_LANES groups. */
+static void add_lanes(const struct job *j, size_t part, size_t at, size_t rows)
+{
+    const size_t k = j->request->dot->k, group = part * BRIM_ROW_LANES;
+    const struct brim_lane_block b = {
+        .q = j->q + at * j->rows.columns + group,
+        .f = j->f + at * j->rows.columns + group,
+        .rows = rows,
+        .stride = j->rows.columns,
+        .lanes = j->rows.lanes,
+        .k = k,
+        .n = brim_min_size(BRIM_ROW_LANES, j->request->dot->groups - group),
+        .h = j->out->h + group * k * k,
+        .g = j->out->g + group * k * k,
+        .sum_q = j->out->mean_q + group * k,
+        .sum_f = j->out->mean_f + group * k,
+    };
+    brim_lane_block_add(&b);
+}
+
+/* Rows [at, at + rows), one panel of one group. */
+static void add_panel(const struct job *j, size_t part, size_t at, size_t rows, float *scratch)
+{
+    const size_t k = j->request->dot->k, panels = brim_block_panels(k), group = part / panels;
+    const struct brim_block b = {
+        .q = j->q + at * j->rows.columns + group * k,
+        .f = j->f + at * j->rows.columns + group * k,
+        .rows = rows,
+        .stride = j->rows.columns,
+        .k = k,
+        .h = j->out->h + group * k * k,
+        .g = j->out->g + group * k * k,
+        .sum_q = j->out->mean_q + group * k,
+        .sum_f = j->out->mean_f + group * k,
+    };
+    brim_block_add(&b, part % panels, scratch);
+}
+
+static brim_status add_part(void *arg, size_t item, int worker)
 {
     const struct flush *f = arg;
     size_t i = f->pass->n - 1;
@@ -227,23 +272,14 @@ static brim_status add_panel(void *arg, size_t item, int worker)
         i--;
     }
     const struct job *j = &f->pass->job[i];
-    const size_t k = j->request->dot->k, panels = brim_block_panels(k);
-    const size_t group = (item - j->first_item) / panels, panel = (item - j->first_item) % panels;
     const size_t end = due(j, f->last);
-
     for (size_t at = 0; at < end; at += j->block) {
-        const struct brim_block b = {
-            .q = j->q + at * j->rows.columns + group * k,
-            .f = j->f + at * j->rows.columns + group * k,
-            .rows = brim_min_size(j->block, end - at),
-            .stride = j->rows.columns,
-            .k = k,
-            .h = j->out->h + group * k * k,
-            .g = j->out->g + group * k * k,
-            .sum_q = j->out->mean_q + group * k,
-            .sum_f = j->out->mean_f + group * k,
-        };
-        brim_block_add(&b, panel, f->pass->scratch[worker]);
+        const size_t rows = brim_min_size(j->block, end - at);
+        if (j->rows.lanes > 0) {
+            add_lanes(j, item - j->first_item, at, rows);
+        } else {
+            add_panel(j, item - j->first_item, at, rows, f->pass->scratch[worker]);
+        }
     }
     return BRIM_OK;
 }
@@ -256,12 +292,12 @@ static brim_status flush(struct pass *p, bool last)
     for (size_t i = 0; i < p->n; i++) {
         struct job *j = &p->job[i];
         j->first_item = items;
-        items += due(j, last) > 0 ? j->request->dot->groups * brim_block_panels(j->rows.dot->k) : 0;
+        items += due(j, last) > 0 ? parts(j) : 0;
     }
     if (items == 0) {
         return BRIM_OK;
     }
-    BRIM_TRY(brim_parallel_for(p->ctx, items, add_panel, &f));
+    BRIM_TRY(brim_parallel_for(p->ctx, items, add_part, &f));
     for (size_t i = 0; i < p->n; i++) {
         struct job *j = &p->job[i];
         const size_t done = due(j, last);

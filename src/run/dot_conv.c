@@ -236,16 +236,17 @@ struct channel {
     int32_t zero;
 };
 
+/* Copies of *channel: what is written through y must not be taken to change it. */
 BRIM_CLONES
-static void emit_float(const struct channel *c, float *y)
+static void emit_float(const struct channel *channel, float *y)
 {
-    const float bias = c->bias, multiplier = c->multiplier;
+    const struct channel c = *channel;
 
-    for (size_t i = 0; i < c->n; i++) {
-        y[i] = (float)((int32_t)c->total[i] + c->bias_q) * multiplier;
+    for (size_t i = 0; i < c.n; i++) {
+        y[i] = (float)((int32_t)c.total[i] + c.bias_q) * c.multiplier;
     }
-    for (size_t i = 0; c->add && i < c->n; i++) {
-        y[i] += bias;
+    for (size_t i = 0; c.add && i < c.n; i++) {
+        y[i] += c.bias;
     }
 }
 
@@ -267,17 +268,21 @@ static inline int32_t code(const struct channel *c, float total)
 }
 
 BRIM_CLONES
-static void emit_u8(const struct channel *c, uint8_t *y)
+static void emit_u8(const struct channel *channel, uint8_t *y)
 {
-    for (size_t i = 0; i < c->n; i++) {
-        y[i] = (uint8_t)code(c, c->total[i]);
+    const struct channel c = *channel;
+
+    for (size_t i = 0; i < c.n; i++) {
+        y[i] = (uint8_t)code(&c, c.total[i]);
     }
 }
 
-static void emit_u16(const struct channel *c, uint16_t *y)
+static void emit_u16(const struct channel *channel, uint16_t *y)
 {
-    for (size_t i = 0; i < c->n; i++) {
-        y[i] = (uint16_t)code(c, c->total[i]);
+    const struct channel c = *channel;
+
+    for (size_t i = 0; i < c.n; i++) {
+        y[i] = (uint16_t)code(&c, c.total[i]);
     }
 }
 

@@ -160,6 +160,26 @@ static void grouped_and_depthwise_convolution(void **state)
     t.groups = 4;
     t.n = 4;
     check_conv(&t, 6, 5);
+    t.n = 12; /* three outputs a channel */
+    t.kh = 2; /* fewer than eight taps */
+    check_conv(&t, 7, 5);
+    t.data = "synth:noise?shape=19x6x5&limit=21"; /* more channels than a vector holds */
+    t.c = t.n = t.groups = 19;
+    t.kh = 3;
+    check_conv(&t, 6, 5);
+}
+
+static void pointwise_convolution(void **state)
+{
+    struct conv_case t = {
+        "synth:noise?shape=21x5x7&limit=21", 21, 5, 7, 3, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, NULL};
+    (void)state;
+    check_conv(&t, 5, 7);
+    t.sw = 2;
+    check_conv(&t, 5, 4);
+    t.sw = 1;
+    t.right = 1;
+    check_conv(&t, 5, 8);
 }
 
 static void one_dimensional_convolution(void **state)
@@ -419,6 +439,7 @@ int main(void)
         cmocka_unit_test(panels_cover_every_element_once),
         cmocka_unit_test(convolution_with_everything),
         cmocka_unit_test(grouped_and_depthwise_convolution),
+        cmocka_unit_test(pointwise_convolution),
         cmocka_unit_test(one_dimensional_convolution),
         cmocka_unit_test(same_padding_goes_to_its_side),
         cmocka_unit_test(matmul_rows_are_all_leading_positions),
