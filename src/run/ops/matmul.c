@@ -1,22 +1,20 @@
 /* matmul.c - Gemm and MatMul. SPDX-License-Identifier: Apache-2.0
  *
- * Floating point: every product is a sequence of dgemm calls of exactly ROW_BLOCK rows (the last
- * filled up with zeros), accumulated in double and rounded to the tensor's type once. Why so:
- * sgemm's bits of a row depend on how many rows there are and on where the row stands (its edge
- * kernels add in another order), and a sample's result must not depend on its batch. In double, a
- * row's bits depend on the shape of the call only, on every kernel family of OpenBLAS that was
- * tried, and 16 rows reach about half of the rate of unlimited sgemm. Integers: plain loops modulo
- * the type's range.
+ * Floating point: every element is added up in double, in the order of the reduction, and rounded
+ * to the tensor's type once, so a sample's result does not depend on its batch. (BLAS would not do:
+ * the bits of a row of its products depend on how many rows there are.) The right operand of a
+ * float32 product is brought into panels, once when it is constant; see product.h. Other types are
+ * rare and take plain loops. Integers: plain loops modulo the type's range.
  */
 #include "run/ops/matmul.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/intops.h"
 #include "run/ops/elem.h"
 #include "run/ops/nn.h"
+#include "run/ops/product.h"
 
 #define ROW_BLOCK 16
 
@@ -32,12 +30,9 @@ struct gemm {
     const uint64_t *c_int; /* the same of an integer type */
 };
 
-/* Rows [row, row + rows) of the left operand, [ROW_BLOCK][k] with zeros below. */
+/* Rows [row, row + rows) of the left operand, [rows][k]. */
 static void load_rows(const struct gemm *g, size_t row, size_t rows, double *out)
 {
-    if (rows < ROW_BLOCK) {
-        memset(out + rows * g->k, 0, (ROW_BLOCK - rows) * g->k * sizeof *out);
-    }
     if (!g->trans_a) {
         brim_elem_load(g->a, g->a_at + row * g->k, rows * g->k, out);
         return;
@@ -62,29 +57,95 @@ static void finish_rows(const struct gemm *g, size_t row, size_t rows, double *y
     brim_elem_store(g->y, g->y_at + row * g->n, rows * g->n, y);
 }
 
-/* b: the right operand as stored, in double. */
-static brim_status gemm_float(const struct brim_op_call *call, const struct gemm *g,
-                              const double *b)
+/* The right operand of a float product: of every other type in double, as stored. Matrices of a
+ * batch follow one another in `room`. */
+struct right {
+    const float *packed;
+    const double *plain;
+    void *room;
+};
+
+static void multiply_plain(const struct gemm *g, const double *b, const struct brim_product *p)
 {
-    double *rows = brim_arena_alloc(call->scratch, ROW_BLOCK * (g->k + 1), sizeof *rows);
-    double *y = brim_arena_alloc(call->scratch, ROW_BLOCK * (g->n + 1), sizeof *y);
+    memset(p->y, 0, p->m * p->n * sizeof *p->y);
+    for (size_t i = 0; i < p->m; i++) {
+        for (size_t q = 0; q < p->k; q++) {
+            const double x = p->a[i * p->k + q];
+            for (size_t j = 0; j < p->n; j++) {
+                p->y[i * p->n + j] += x * (g->trans_b ? b[j * p->k + q] : b[q * p->n + j]);
+            }
+        }
+    }
+}
+
+static brim_status gemm_float(const struct brim_op_call *call, const struct gemm *g,
+                              const struct right *b)
+{
+    const size_t most = brim_min_size(ROW_BLOCK, g->m);
+    double *rows = brim_arena_alloc(call->scratch, most * (g->k + 1), sizeof *rows);
+    double *y = brim_arena_alloc(call->scratch, most * (g->n + 1), sizeof *y);
 
     if (rows == NULL || y == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    const blasint n = (blasint)g->n, k = (blasint)g->k;
     for (size_t row = 0; row < g->m; row += ROW_BLOCK) {
         const size_t count = brim_min_size(ROW_BLOCK, g->m - row);
+        const struct brim_product p = {
+            .a = rows, .packed = b->packed, .m = count, .n = g->n, .k = g->k, .y = y};
         load_rows(g, row, count, rows);
-        if (k > 0) {
-            cblas_dgemm(CblasRowMajor, CblasNoTrans, g->trans_b ? CblasTrans : CblasNoTrans,
-                        ROW_BLOCK, n, k, 1.0, rows, k, b, g->trans_b ? k : n, 0.0, y, n);
+        if (b->packed != NULL) {
+            brim_product_run(&p);
         } else {
-            memset(y, 0, ROW_BLOCK * g->n * sizeof *y);
+            multiply_plain(g, b->plain, &p);
         }
         finish_rows(g, row, count, y);
     }
     return BRIM_OK;
+}
+
+/* The right operand from element `at` on, ready for gemm_float(). Where it is one constant matrix,
+ * the node's state keeps its panels. */
+static brim_status prepare_right(const struct brim_op_call *call, const struct gemm *g, size_t at,
+                                 struct right *b)
+{
+    const bool whole = brim_tensor_count(g->b) == g->k * g->n;
+    const bool keep = whole && (call->constant & 2) != 0;
+    size_t size;
+
+    if (g->b->type.dtype != BRIM_FLOAT) {
+        if (b->room == NULL) {
+            b->room = brim_arena_alloc(call->scratch, g->k * g->n + 1, sizeof(double));
+        }
+        if (b->room == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+        brim_elem_load(g->b, at, g->k * g->n, b->room);
+        b->plain = b->room;
+        return BRIM_OK;
+    }
+    if (keep && *call->state != NULL) {
+        b->packed = *call->state;
+        return BRIM_OK;
+    }
+    if (!brim_mul_size(brim_product_panels(g->n) * BRIM_PRODUCT_LANES, g->k, &size)) {
+        return brim_op_fail(call, BRIM_ERR_UNSUPPORTED, "the right operand is too large");
+    }
+    if (keep) {
+        *call->state = b->room = brim_alloc(call->ctx, size + 1, sizeof(float));
+    } else if (b->room == NULL) {
+        b->room = brim_arena_alloc(call->scratch, size + 1, sizeof(float));
+    }
+    if (b->room == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    brim_product_pack((const float *)g->b->data + at, g->k, g->n, g->trans_b, b->room);
+    b->packed = b->room;
+    return BRIM_OK;
+}
+
+void brim_matmul_free_state(brim_ctx *ctx, void *state)
+{
+    brim_free(ctx, state);
 }
 
 /* alpha and beta are truncated to integers, as the type demands. */
@@ -119,7 +180,7 @@ static brim_status gemm_integer(const struct brim_op_call *call, const struct ge
     return BRIM_OK;
 }
 
-/* BLAS counts in int. */
+/* Counts of rows are multiplied below. */
 static brim_status check_sizes(const struct brim_op_call *c, const struct gemm *g)
 {
     if (g->m > INT32_MAX || g->n > INT32_MAX || g->k > INT32_MAX) {
@@ -194,8 +255,10 @@ brim_status brim_run_gemm(struct brim_op_call *c)
         }
         return gemm_integer(c, &g);
     }
-    const double *b = brim_elem_all(c, c->in[1]);
-    return b == NULL ? BRIM_ERR_NOMEM : gemm_float(c, &g, b);
+    struct right b = {.packed = NULL};
+
+    BRIM_TRY(prepare_right(c, &g, 0, &b));
+    return gemm_float(c, &g, &b);
 }
 
 /* Offset of batch element `t` of the output in an operand whose batch axes broadcast. */
@@ -248,7 +311,7 @@ brim_status brim_products_resolve(const struct brim_op_call *c, const struct bri
 brim_status brim_run_matmul(struct brim_op_call *c)
 {
     struct brim_products p;
-    const double *b = NULL;
+    struct right b = {.packed = NULL};
 
     if (brim_tensor_count(&c->out[0]) == 0) {
         return BRIM_OK;
@@ -258,12 +321,6 @@ brim_status brim_run_matmul(struct brim_op_call *c)
         .a = c->in[0], .b = c->in[1], .y = &c->out[0], .m = p.m, .n = p.n, .k = p.k, .alpha = 1};
     const bool integer = brim_dtype_is_integer(c->in[0]->type.dtype);
     BRIM_TRY(check_sizes(c, &g));
-    if (!integer) {
-        b = brim_elem_all(c, c->in[1]);
-        if (b == NULL) {
-            return BRIM_ERR_NOMEM;
-        }
-    }
     bool one_right = true; /* the right operand does not vary: one tall product */
     for (size_t t = 0; t < p.count; t++) {
         one_right = one_right && p.b_at[t] == 0 && p.a_at[t] == t * p.m * p.k;
@@ -276,7 +333,10 @@ brim_status brim_run_matmul(struct brim_op_call *c)
         g.a_at = p.a_at[t];
         g.b_at = p.b_at[t];
         g.y_at = t * p.m * p.n;
-        BRIM_TRY(integer ? gemm_integer(c, &g) : gemm_float(c, &g, b + g.b_at));
+        if (!integer && (t == 0 || g.b_at != p.b_at[t - 1])) {
+            BRIM_TRY(prepare_right(c, &g, g.b_at, &b));
+        }
+        BRIM_TRY(integer ? gemm_integer(c, &g) : gemm_float(c, &g, &b));
     }
     return BRIM_OK;
 }

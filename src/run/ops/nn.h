@@ -9,6 +9,7 @@ brim_op_run_fn brim_run_conv;
 void brim_conv_free_state(brim_ctx *ctx, void *state);
 /* matmul.c */
 brim_op_run_fn brim_run_gemm, brim_run_matmul;
+void brim_matmul_free_state(brim_ctx *ctx, void *state);
 /* norm.c */
 brim_op_run_fn brim_run_batchnorm, brim_run_layernorm, brim_run_rmsnorm;
 /* softmax.c */
