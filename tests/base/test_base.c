@@ -21,6 +21,52 @@ static void first_error_wins(void **state)
     brim_ctx_free(ctx);
 }
 
+static void every_status_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = BRIM_OK; i <= BRIM_ERR_INTERNAL; i++) {
+        assert_string_not_equal(brim_status_text((brim_status)i), "unknown status");
+        for (int k = BRIM_OK; k < i; k++) {
+            assert_string_not_equal(brim_status_text((brim_status)i),
+                                    brim_status_text((brim_status)k));
+        }
+    }
+    assert_string_equal(brim_status_text((brim_status)99), "unknown status");
+}
+
+static void *no_memory(void *user, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    return NULL;
+}
+
+static void contexts_refuse_what_is_meaningless(void **state)
+{
+    (void)state;
+    static const int bad[] = {-1, 257, INT32_MAX};
+    brim_ctx_params p;
+    brim_ctx *ctx = NULL;
+
+    brim_ctx_params_init(&p);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        p.threads = bad[i];
+        assert_int_equal(brim_ctx_create(&p, &ctx), BRIM_ERR_ARG);
+        assert_null(ctx);
+    }
+    p.threads = 1;
+    p.alloc = no_memory;
+    assert_int_equal(brim_ctx_create(&p, &ctx), BRIM_ERR_NOMEM);
+    assert_null(ctx);
+    brim_ctx_free(NULL);
+    assert_int_equal(brim_ctx_create(NULL, &ctx), BRIM_OK);
+    assert_int_equal(ctx->threads, 1);
+    brim_ctx_free(ctx);
+    ctx = testing_ctx(0); /* one per core */
+    assert_true(ctx->threads >= 1 && ctx->threads <= 256);
+    brim_ctx_free(ctx);
+}
+
 static void sizes_that_overflow_are_refused(void **state)
 {
     (void)state;
@@ -56,6 +102,38 @@ static void files_are_written_whole_or_not_at_all(void **state)
                  brim_file_write(ctx, "/nowhere/x", "hello", 5));
     ASSERT_FAILS(ctx, BRIM_ERR_IO, "No such file", brim_file_read(ctx, "/nowhere/x", &b));
     brim_buffer_free(&b);
+    brim_ctx_free(ctx);
+}
+
+static void files_that_cannot_be_say_why(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_buffer b;
+    char path[64], tmp[96];
+
+    ASSERT_FAILS(ctx, BRIM_ERR_IO, "/tmp: cannot write (is a folder)",
+                 brim_file_write(ctx, "/tmp", "hello", 5));
+    ASSERT_FAILS(ctx, BRIM_ERR_IO, "/tmp: is a folder", brim_file_read(ctx, "/tmp", &b));
+    brim_buffer_free(&b);
+    ASSERT_OK(ctx, brim_file_write(ctx, "/dev/null", "hello", 5));
+    if (access("/dev/full", W_OK) == 0) {
+        ASSERT_FAILS(ctx, BRIM_ERR_IO, "/dev/full: cannot write (No space",
+                     brim_file_write(ctx, "/dev/full", "hello", 5));
+    }
+    /* A damaged gzip file, and one that inflates beyond the limit. */
+    static const uint8_t damaged[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff};
+    snprintf(path, sizeof path, "/tmp/brim-test-%ld", (long)getpid());
+    ASSERT_OK(ctx, brim_file_write(ctx, path, damaged, sizeof damaged));
+    ASSERT_FAILS(ctx, BRIM_ERR_FILE, "damaged gzip data", brim_file_read(ctx, path, &b));
+    brim_buffer_free(&b);
+    ctx->params.max_file_bytes = 4;
+    ASSERT_OK(ctx, brim_file_write(ctx, path, "hello", 5));
+    ASSERT_FAILS(ctx, BRIM_ERR_NOMEM, "limit of 4 bytes", brim_file_read(ctx, path, &b));
+    brim_buffer_free(&b);
+    unlink(path);
+    snprintf(tmp, sizeof tmp, "%s.%ld.tmp", path, (long)getpid());
+    assert_int_not_equal(access(tmp, F_OK), 0);
     brim_ctx_free(ctx);
 }
 
@@ -100,8 +178,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(every_status_has_a_name),
+        cmocka_unit_test(contexts_refuse_what_is_meaningless),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(files_are_written_whole_or_not_at_all),
+        cmocka_unit_test(files_that_cannot_be_say_why),
         cmocka_unit_test(hash_is_sha256),
         cmocka_unit_test(rint_rounds_half_to_even),
         cmocka_unit_test(rng_streams_are_repeatable_and_differ),

@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const size_t rest = size - 2, wanted = data[0] | (size_t)data[1] << 8;
     const size_t model = wanted < rest ? wanted : rest;
-    const bool proven = check_certificate(&c, data + 2, model, (const char *)data + 2 + model,
-                                          rest - model);
+    const bool proven =
+        check_certificate(&c, data + 2, model, (const char *)data + 2 + model, rest - model);
     if (proven != (c.reason[0] == '\0') || proven != (c.verdict == VERDICT_PROVEN)) {
         abort(); /* a refusal without a sentence, or a sentence without a refusal */
     }

@@ -49,7 +49,8 @@ static brim_status float_like(const struct brim_op_call *c, const struct brim_te
 static brim_status widen_inputs(const struct brim_op_call *c, struct brim_op_call *wide)
 {
     struct brim_tensor *tensors = brim_arena_alloc(c->scratch, c->n_in + 1, sizeof *tensors);
-    const struct brim_tensor **in = brim_arena_alloc(c->scratch, c->n_in + 1, sizeof *in);
+    const struct brim_tensor **in =
+        brim_arena_alloc(c->scratch, c->n_in + 1, sizeof(struct brim_tensor *));
 
     if (tensors == NULL || in == NULL) {
         return BRIM_ERR_NOMEM;
