@@ -113,7 +113,7 @@ static brim_status pad_all(struct brim_op_call *c, const struct brim_pads *p, co
 {
     const struct brim_shape *in = &c->in[0]->type.shape, *out = &c->out[0].type.shape;
     const size_t size = brim_dtype_size(c->in[0]->type.dtype);
-    struct tables t;
+    struct tables t = {0};
     size_t index[BRIM_MAX_RANK] = {0};
     const int last = in->rank - 1;
 
