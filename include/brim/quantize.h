@@ -39,6 +39,9 @@ typedef struct brim_layer_problem {
     const float *w;       /**< [n][k] weights in K order */
     const double *h;      /**< [k][k] second moments of the quantized inputs, X~ X~^T, symmetric */
     const double *g;      /**< [k][k] cross moments, g[i][j] = sum x~_i x_j; NULL = h */
+    const double *e;      /**< [n][k] sum r_c x~_i, r what the outputs should be besides W X: the
+                                error of a branch they are added to; NULL = none. Needs g; GPFQ and
+                                Qronos ignore it */
     int64_t x_min, x_max; /**< input code range, contains 0 */
     const brim_datapath *datapath;
 } brim_layer_problem;

@@ -103,6 +103,35 @@ static void layer_wishes(const struct brim_flow *f, struct brim_flow_layer *l)
     }
 }
 
+/* What the layer's output goes into an Add with, when the Add is its only reader. */
+static int32_t find_addend(const struct brim_graph *g, int32_t y)
+{
+    if (brim_graph_count_uses(g, y) != 1) {
+        return -1;
+    }
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const struct brim_node *n = &g->nodes[i];
+        if (strcmp(n->op_type, "Add") == 0 && (n->in[0] == y || n->in[1] == y)) {
+            return n->in[0] == y ? n->in[1] : n->in[0];
+        }
+    }
+    return -1;
+}
+
+/* A layer can make up for the error of its addend if that depends on earlier waves only. */
+static void find_residual(const struct brim_flow *f, struct brim_flow_layer *l, const size_t *level)
+{
+    const struct brim_graph *g = f->source;
+    const int32_t r = find_addend(g, l->dot->y);
+
+    l->residual = -1;
+    if (r >= 0 && l->dot->groups == 1 && level[r] > 0 && level[r] <= l->level &&
+        g->values[r].constant == NULL && g->values[r].type.shape.rank >= 2 &&
+        brim_shape_equal(&g->values[r].type.shape, &g->values[l->dot->y].type.shape)) {
+        l->residual = r;
+    }
+}
+
 /* Level of every layer: how many quantized dot layers the longest path to its input crosses. */
 static brim_status find_levels(struct brim_flow *f)
 {
@@ -132,6 +161,9 @@ static brim_status find_levels(struct brim_flow *f)
                 level[n->out[j]] = deepest;
             }
         }
+    }
+    for (size_t i = 0; i < f->dots.count; i++) {
+        find_residual(f, &f->layer[i], level);
     }
     return BRIM_OK;
 }
@@ -274,6 +306,9 @@ static brim_status gather(struct brim_flow *f, struct brim_flow_layer *l, struct
             .dot = d,
             .float_x = d->x,
             .prefix_x = brim_graph_find_value(f->prefix, x),
+            .has_residual = l->residual >= 0,
+            .float_residual = l->residual,
+            .prefix_residual = l->residual, /* values keep their numbers until the end */
             .grid = &l->grid[i],
         };
         p->layer[p->n] = l;

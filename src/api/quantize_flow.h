@@ -35,7 +35,8 @@ struct brim_flow_layer {
     unsigned wbits;
     unsigned abits; /* 0 = choose */
     brim_datapath datapath;
-    size_t level; /* dot layers on the longest path from an input */
+    size_t level;     /* dot layers on the longest path from an input */
+    int32_t residual; /* value that the output is added to and that is settled before; -1 */
     size_t n_grids;
     struct brim_grid grid[BRIM_MAX_GRIDS];
     struct brim_flow_best best;

@@ -7,9 +7,10 @@
  *
  * and the first term is the same for all, so the candidates are ranked by
  *
- *     J = sum over outputs of  s^2 q h q^T - 2 s q g w^T                                        (1)
+ *     J = sum over outputs of  s^2 q h q^T - 2 s q (g w^T + e^T)                                (1)
  *
- * which needs nothing but the moments: h = X~ X~^T, g = X~ X^T. A tie goes to the wider grid.
+ * which needs nothing but the moments: h = X~ X~^T, g = X~ X^T, and e = R X~^T where the output is
+ * added to a branch whose error R it can make up for. A tie goes to the wider grid.
  *
  * Bias correction: after rounding, the mean of each output moves; W mean(x) - s q mean(x~) is what
  * has to be added to the bias. It changes no weight, so no guarantee depends on it.
@@ -37,7 +38,7 @@ static double row_j(const struct brim_dot *d, const struct brim_flow_best *c,
     double sum = 0.0;
 
     for (size_t i = 0; i < k; i++) {
-        double hq = 0.0, gw = 0.0;
+        double hq = 0.0, gw = m->e != NULL ? m->e[row * k + i] : 0.0;
         if (q[i] == 0) {
             continue;
         }
@@ -67,6 +68,7 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
             .w = d->w_f32 + group * n * d->k,
             .h = m->h + group * d->k * d->k,
             .g = m->g + group * d->k * d->k,
+            .e = m->e,
             .x_min = brim_min_i64(grid->lo, 0),
             .x_max = brim_max_i64(grid->hi, 0),
             .datapath = &l->datapath,
@@ -97,6 +99,7 @@ static brim_status solve_bias(const struct brim_flow *f, const struct brim_flow_
         const double *mean_f = m->mean_f + group * d->k;
         const double *mean_q = m->mean_q + group * d->k;
         double b = d->bias != NULL ? (double)d->bias[row] : 0.0;
+        b += f->params->bias_correction && m->mean_e != NULL ? m->mean_e[row] : 0.0;
         for (size_t i = 0; f->params->bias_correction && i < d->k; i++) {
             b += (double)d->w_f32[row * d->k + i] * mean_f[i] -
                  (double)c->scale[row] * (double)c->codes[row * d->k + i] * mean_q[i];

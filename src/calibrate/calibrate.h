@@ -39,11 +39,12 @@ BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_
 /* Second moments of one dot layer, per group, in K order: h = X~ X~^T, g[i][j] = sum x~_i x_j, with
  * X~ = scale * (code - zero) of the quantized prefix's input and X the float network's. */
 struct brim_moments {
-    size_t k, groups;
+    size_t k, groups, n;
     uint64_t rows; /* im2col rows per group */
     double *h, *g; /* [groups][k][k] */
-    double *mean_q,
-        *mean_f; /* [groups][k] first moments / rows, of X~ and X: for the bias correction */
+    double *e;     /* [n][k], e[c][i] = sum r_c x~_i, r the residual of the request; NULL without */
+    double *mean_q, *mean_f; /* [groups][k] of X~ and X: first moments / rows */
+    double *mean_e;          /* [n] of the residual; NULL without */
 };
 
 /* One set of moments: a layer of the float graph, its input there and in the prefix (the graph
@@ -54,6 +55,8 @@ struct brim_moments_request {
     int32_t float_x;            /* value in float_graph */
     int32_t prefix_x;           /* value in prefix */
     const struct brim_grid *grid;
+    bool has_residual;
+    int32_t float_residual, prefix_residual;
 };
 
 /* All requests in one pass over the data, batch by batch. */

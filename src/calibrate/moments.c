@@ -19,6 +19,7 @@
 #include "calibrate/calibrate.h"
 #include "calibrate/feed.h"
 #include "calibrate/im2col.h"
+#include "calibrate/residual.h"
 
 #define MAX_BATCH   64u
 #define RUNS        8u /* that share a batch */
@@ -29,6 +30,7 @@ struct job {
     struct brim_rows rows;
     size_t block, filled; /* rows */
     float *q, *f;         /* [block + batch * rows.per_sample][columns] */
+    float *r;             /* [block + batch * rows.per_sample][n]: residual, NULL without */
     struct brim_moments *out;
     size_t first_item; /* of this flush */
 };
@@ -43,10 +45,25 @@ struct pass {
     size_t scratch_size;
 };
 
+/* The values that the requests need of one graph. */
+static brim_status watch(struct pass *p, struct brim_feed *feed, bool prefix, int32_t *value)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct brim_moments_request *r = p->job[i].request;
+        value[n++] = prefix ? r->prefix_x : r->float_x;
+        if (r->has_residual) {
+            value[n++] = prefix ? r->prefix_residual : r->float_residual;
+        }
+    }
+    return brim_feed_watch(feed, value, n);
+}
+
 static brim_status open_feeds(struct pass *p, const struct brim_graph *float_graph,
                               const struct brim_graph *prefix, const brim_data *data)
 {
-    int32_t *value = brim_alloc(p->ctx, p->n, sizeof *value);
+    int32_t *value = brim_alloc(p->ctx, 2 * p->n, sizeof *value);
     brim_status status = value != NULL ? BRIM_OK : BRIM_ERR_NOMEM;
 
     if (status == BRIM_OK) {
@@ -55,21 +72,11 @@ static brim_status open_feeds(struct pass *p, const struct brim_graph *float_gra
     if (status == BRIM_OK) {
         status = brim_feed_open(&p->prefix, p->ctx, prefix, data, MAX_BATCH / RUNS);
     }
-    for (size_t i = 0; i < p->n; i++) {
-        if (status == BRIM_OK) {
-            value[i] = p->job[i].request->float_x;
-        }
+    if (status == BRIM_OK) {
+        status = watch(p, &p->floats, false, value);
     }
     if (status == BRIM_OK) {
-        status = brim_feed_watch(&p->floats, value, p->n);
-    }
-    for (size_t i = 0; i < p->n; i++) {
-        if (status == BRIM_OK) {
-            value[i] = p->job[i].request->prefix_x;
-        }
-    }
-    if (status == BRIM_OK) {
-        status = brim_feed_watch(&p->prefix, value, p->n);
+        status = watch(p, &p->prefix, true, value);
     }
     brim_free(p->ctx, value);
     return status;
@@ -105,6 +112,10 @@ static brim_status learn_shapes(struct pass *p)
         BRIM_TRY(brim_rows_plan(p->ctx, j->request->dot, &f->type.shape, n, &j->rows));
         p->scratch_size = brim_max_size(p->scratch_size, j->rows.sample);
         p->scratch_size = brim_max_size(p->scratch_size, brim_block_scratch(j->request->dot->k));
+        if (j->request->has_residual) {
+            p->scratch_size = brim_max_size(
+                p->scratch_size, brim_residual_scratch(j->request->dot->n, j->request->dot->k));
+        }
         largest = brim_max_size(largest, j->rows.per_sample * j->rows.columns * sizeof(float));
     }
     p->batch = MAX_BATCH;
@@ -117,6 +128,25 @@ static brim_status learn_shapes(struct pass *p)
         p->batch = brim_max_size(p->batch / p->per_run, 1) * p->per_run;
     }
     return BRIM_OK;
+}
+
+/* What a job with a residual holds besides. */
+static brim_status allocate_residual(struct pass *p, struct job *j)
+{
+    struct brim_moments *m = j->out;
+    size_t floats;
+
+    m->n = j->request->dot->n;
+    if (!j->request->has_residual) {
+        return BRIM_OK;
+    }
+    if (!brim_mul_size(j->block + p->batch * j->rows.per_sample, m->n, &floats)) {
+        return BRIM_ERR_NOMEM;
+    }
+    j->r = brim_alloc(p->ctx, floats, sizeof(float));
+    m->e = brim_zalloc(p->ctx, m->n * m->k, sizeof(double));
+    m->mean_e = brim_zalloc(p->ctx, m->n, sizeof(double));
+    return j->r == NULL || m->e == NULL || m->mean_e == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
 }
 
 static brim_status allocate(struct pass *p)
@@ -157,6 +187,7 @@ static brim_status allocate(struct pass *p)
             m->mean_f == NULL) {
             return BRIM_ERR_NOMEM;
         }
+        BRIM_TRY(allocate_residual(p, j));
     }
     return BRIM_OK;
 }
@@ -169,6 +200,26 @@ static bool all_finite(const float *x, size_t n)
         worst += 0.0f * x[i];
     }
     return worst == 0.0f;
+}
+
+/* The residual's rows of one sample, beside write_rows(). */
+static brim_status write_residual(const struct pass *p, struct job *j, int worker, size_t in_run,
+                                  size_t in_batch)
+{
+    const size_t count = j->rows.per_sample * j->out->n;
+    const struct brim_tensor *f, *q;
+
+    BRIM_TRY(brim_feed_value(&p->floats, worker, j->request->float_residual, &f));
+    BRIM_TRY(brim_feed_value(&p->prefix, worker, j->request->prefix_residual, &q));
+    if (brim_shape_count(&f->type.shape) < (int64_t)((in_run + 1) * count) ||
+        !brim_shape_equal(&f->type.shape, &q->type.shape)) {
+        return brim_fail(p->ctx, BRIM_ERR_INTERNAL, "node '%s': its residual has another shape",
+                         j->request->dot->name);
+    }
+    brim_residual_fill(&j->rows, (const float *)f->data + in_run * count,
+                       (const float *)q->data + in_run * count,
+                       j->r + (j->filled + in_batch * j->rows.per_sample) * j->out->n);
+    return BRIM_OK;
 }
 
 /* Rows of sample s of the run for job j, to their place behind what waits already. */
@@ -188,7 +239,7 @@ static brim_status write_rows(const struct pass *p, struct job *j, int worker, s
     const size_t at = (j->filled + in_batch * r->per_sample) * r->columns;
     brim_rows_fill(r, xf, NULL, p->scratch[worker], j->f + at);
     brim_rows_fill(r, xq, j->request->grid, p->scratch[worker], j->q + at);
-    return BRIM_OK;
+    return j->r != NULL ? write_residual(p, j, worker, in_run, in_batch) : BRIM_OK;
 }
 
 static brim_status run_samples(void *arg, size_t item, int worker)
@@ -218,11 +269,17 @@ struct flush {
     bool last;
 };
 
-/* Parts of a job that can be added independently. */
-static size_t parts(const struct job *j)
+/* Parts of h and g that can be added independently. */
+static size_t square_parts(const struct job *j)
 {
     return j->rows.lanes > 0 ? j->rows.lanes / BRIM_ROW_LANES
                              : j->request->dot->groups * brim_block_panels(j->request->dot->k);
+}
+
+/* All parts of a job: those, then the residual. */
+static size_t parts(const struct job *j)
+{
+    return square_parts(j) + (j->r != NULL ? 1 : 0);
 }
 
 /* Rows [at, at + rows) of BRIM_ROW_LANES groups. */
@@ -273,12 +330,16 @@ static brim_status add_part(void *arg, size_t item, int worker)
     }
     const struct job *j = &f->pass->job[i];
     const size_t end = due(j, f->last);
+    const size_t part = item - j->first_item;
     for (size_t at = 0; at < end; at += j->block) {
         const size_t rows = brim_min_size(j->block, end - at);
-        if (j->rows.lanes > 0) {
-            add_lanes(j, item - j->first_item, at, rows);
+        if (part == square_parts(j)) {
+            brim_residual_add(j->out, j->r + at * j->out->n, j->q + at * j->rows.columns, rows,
+                              f->pass->scratch[worker]);
+        } else if (j->rows.lanes > 0) {
+            add_lanes(j, part, at, rows);
         } else {
-            add_panel(j, item - j->first_item, at, rows, f->pass->scratch[worker]);
+            add_panel(j, part, at, rows, f->pass->scratch[worker]);
         }
     }
     return BRIM_OK;
@@ -309,6 +370,9 @@ static brim_status flush(struct pass *p, bool last)
             memmove(j->f, j->f + done * j->rows.columns,
                     j->filled * j->rows.columns * sizeof *j->f);
         }
+        if (done > 0 && j->r != NULL) {
+            memmove(j->r, j->r + done * j->out->n, j->filled * j->out->n * sizeof *j->r);
+        }
     }
     return BRIM_OK;
 }
@@ -330,6 +394,12 @@ static void finish(struct job *j)
     for (size_t i = 0; i < m->groups * m->k; i++) {
         m->mean_q[i] *= s / (double)m->rows;
         m->mean_f[i] /= (double)m->rows;
+    }
+    for (size_t i = 0; j->r != NULL && i < m->n * m->k; i++) {
+        m->e[i] *= s;
+    }
+    for (size_t i = 0; j->r != NULL && i < m->n; i++) {
+        m->mean_e[i] /= (double)m->rows;
     }
 }
 
@@ -361,6 +431,7 @@ static void release(struct pass *p)
     for (size_t i = 0; p->job != NULL && i < p->n; i++) {
         brim_free(p->ctx, p->job[i].q);
         brim_free(p->ctx, p->job[i].f);
+        brim_free(p->ctx, p->job[i].r);
     }
     for (int i = 0; p->scratch != NULL && i < p->ctx->threads; i++) {
         brim_free(p->ctx, p->scratch[i]);
@@ -413,6 +484,8 @@ void brim_moments_free(brim_ctx *ctx, struct brim_moments *m, size_t n)
         brim_free(ctx, m[i].g);
         brim_free(ctx, m[i].mean_q);
         brim_free(ctx, m[i].mean_f);
+        brim_free(ctx, m[i].e);
+        brim_free(ctx, m[i].mean_e);
         m[i] = (struct brim_moments){0};
     }
 }

@@ -52,7 +52,7 @@ static void gather_weights(const struct brim_layer *l, double *out)
     }
 }
 
-/* W* (transposed): (H + d I)^-1 (G + d I) W^T. */
+/* W* (transposed): (H + d I)^-1 ((G + d I) W^T + E^T). E needs G. */
 static brim_status make_target(struct brim_layer *l, const struct brim_factor *f)
 {
     const size_t k = l->k;
@@ -82,6 +82,12 @@ static brim_status make_target(struct brim_layer *l, const struct brim_factor *f
     }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)k, (blasint)l->n, (blasint)k,
                 1.0, g, (blasint)k, w, (blasint)l->n, l->damp, l->target, (blasint)l->n);
+    for (size_t t = 0; l->p->e != NULL && t < k; t++) {
+        const bool dead = !(l->p->h[l->order[t] * k + l->order[t]] > 0.0);
+        for (size_t c = 0; !dead && c < l->n; c++) {
+            l->target[t * l->n + c] += l->p->e[c * k + l->order[t]];
+        }
+    }
     brim_factor_solve(f, l->target, l->n);
     brim_free(l->ctx, g);
     brim_free(l->ctx, w);

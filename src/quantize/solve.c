@@ -94,6 +94,10 @@ static brim_status check_problem(brim_ctx *ctx, const brim_layer_problem *p)
     if (!finite_f64(p->h, p->k * p->k) || (p->g != NULL && !finite_f64(p->g, p->k * p->k))) {
         return brim_fail(ctx, BRIM_ERR_ARG, "a second moment is not a finite number");
     }
+    if (p->e != NULL && (p->g == NULL || !finite_f64(p->e, p->n * p->k))) {
+        return brim_fail(ctx, BRIM_ERR_ARG,
+                         "residual moments: without cross moments or not finite numbers");
+    }
     for (size_t i = 0; i < p->k; i++) {
         if (p->h[i * p->k + i] < 0.0) {
             return brim_fail(ctx, BRIM_ERR_ARG, "second moment of input %zu is negative", i);

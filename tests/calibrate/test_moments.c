@@ -60,6 +60,12 @@ static struct brim_graph *conv_net(brim_ctx *ctx, const struct conv_case *t)
     return g;
 }
 
+static struct brim_moments_request request(const struct brim_dot *dot, int32_t x,
+                                           const struct brim_grid *with)
+{
+    return (struct brim_moments_request){.dot = dot, .float_x = x, .prefix_x = x, .grid = with};
+}
+
 static struct brim_moments moments_of(brim_ctx *ctx, const struct brim_graph *g,
                                       const brim_data *data, const struct brim_grid *with)
 {
@@ -68,7 +74,7 @@ static struct brim_moments moments_of(brim_ctx *ctx, const struct brim_graph *g,
 
     ASSERT_OK(ctx, brim_dots_find(ctx, g, &dots));
     assert_int_equal(dots.count, 1);
-    const struct brim_moments_request r = {&dots.dot[0], dots.dot[0].x, dots.dot[0].x, with};
+    const struct brim_moments_request r = request(&dots.dot[0], dots.dot[0].x, with);
     ASSERT_OK(ctx, brim_calibrate_moments(ctx, g, g, data, &r, 1, &m));
     brim_dots_free(&dots);
     return m;
@@ -299,8 +305,8 @@ static void company_does_not_change_a_bit(void **state)
     other.scale = 0.5f;
     ASSERT_OK(ctx, brim_dots_find(ctx, g, &dots));
     const struct brim_moments_request r[2] = {
-        {&dots.dot[0], dots.dot[0].x, dots.dot[0].x, &other},
-        {&dots.dot[0], dots.dot[0].x, dots.dot[0].x, &grid},
+        request(&dots.dot[0], dots.dot[0].x, &other),
+        request(&dots.dot[0], dots.dot[0].x, &grid),
     };
     ASSERT_OK(ctx, brim_calibrate_moments(ctx, g, g, data, r, 2, both));
     struct brim_moments alone = moments_of(ctx, g, data, &grid);
@@ -337,7 +343,7 @@ static void a_cancelled_pass_leaves_nothing(void **state)
     brim_data *data = nets_data(ctx, t.data);
     struct brim_graph *g = conv_net(ctx, &t);
     ASSERT_OK(ctx, brim_dots_find(ctx, g, &dots));
-    const struct brim_moments_request r = {&dots.dot[0], dots.dot[0].x, dots.dot[0].x, &grid};
+    const struct brim_moments_request r = request(&dots.dot[0], dots.dot[0].x, &grid);
     ASSERT_FAILS(ctx, BRIM_ERR_CANCELLED, "cancelled",
                  brim_calibrate_moments(ctx, g, g, data, &r, 1, &m));
     assert_null(m.h);
@@ -357,7 +363,7 @@ static brim_status calibrate_all(brim_ctx *ctx, void *arg)
 {
     const struct starved *s = arg;
     const int32_t x = s->dots->dot[0].x;
-    const struct brim_moments_request r = {&s->dots->dot[0], x, x, &grid};
+    const struct brim_moments_request r = request(&s->dots->dot[0], x, &grid);
     const int32_t watched[] = {x, s->dots->dot[0].y};
     struct brim_activation a[2] = {{0}};
     struct brim_moments m = {0};

@@ -48,6 +48,30 @@ static void optq_worked_example(void **state)
     layer_free(&l);
 }
 
+/* Outputs that should be W X + R: with H = G = 4 I and e = (8, -4, 0), R moves the target by e/4. */
+static void the_target_includes_the_residual(void **state)
+{
+    const double e[3] = {8, -4, 0};
+    struct layer l;
+    brim_solve_params p = layer_params(BRIM_SOLVER_OPTQ, BRIM_BUDGET_NONE, 4);
+    brim_ctx *ctx = testing_ctx(1);
+
+    (void)state;
+    two(&l, (double[]){4, 0, 0, 4}, 1.0, 2.0);
+    l.h[8] = 4;
+    p.damping = 0.0;
+    l.p.g = l.h;
+    l.p.e = e;
+    solve(&l, p);
+    assert_int_equal(l.codes[0], 3);
+    assert_int_equal(l.codes[1], 1);
+    assert_int_equal(l.codes[2], 7);
+    l.p.g = NULL;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "without cross moments", brim_solve_layer(ctx, &l.p, &p, &l.s));
+    brim_ctx_free(ctx);
+    layer_free(&l);
+}
+
 static void gpfq_worked_example(void **state)
 {
     struct layer l;
@@ -272,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(optq_worked_example),
+        cmocka_unit_test(the_target_includes_the_residual),
         cmocka_unit_test(gpfq_worked_example),
         cmocka_unit_test(diagonal_is_rounding),
         cmocka_unit_test(gpfq_is_residual_form),
