@@ -1,0 +1,248 @@
+/* test_quantize.c - the main job on the glyph network and on ResNet-8: what is promised holds.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include "brim/brim.h"
+
+struct job {
+    brim_ctx *ctx;
+    brim_graph *model, *quantized;
+    brim_data *calib, *fresh;
+    brim_quantize_params p;
+    brim_quantize_report *report;
+};
+
+static void open_files(struct job *j, const char *model, const char *calib, const char *fresh)
+{
+    *j = (struct job){.ctx = testing_ctx(2)};
+    brim_quantize_params_init(&j->p);
+    ASSERT_OK(j->ctx, brim_onnx_load(j->ctx, model, &j->model));
+    ASSERT_OK(j->ctx, brim_data_open(j->ctx, calib, &j->calib));
+    ASSERT_OK(j->ctx, brim_data_open(j->ctx, fresh, &j->fresh));
+}
+
+static void open_glyphs(struct job *j)
+{
+    open_files(j, BRIM_SOURCE_DIR "/examples/glyphs/glyphs.onnx", "synth:glyphs?limit=128&seed=1",
+               "synth:glyphs?limit=300&seed=3");
+}
+
+static void release_result(struct job *j)
+{
+    brim_graph_free(j->quantized);
+    brim_quantize_report_free(j->report);
+    j->quantized = NULL;
+    j->report = NULL;
+}
+
+static void close_job(struct job *j)
+{
+    release_result(j);
+    brim_data_free(j->fresh);
+    brim_data_free(j->calib);
+    brim_graph_free(j->model);
+    brim_ctx_free(j->ctx);
+}
+
+static void quantize(struct job *j, const char *datapath)
+{
+    release_result(j);
+    ASSERT_OK(j->ctx, brim_datapath_parse(j->ctx, datapath, &j->p.datapath));
+    ASSERT_OK(j->ctx, brim_quantize(j->ctx, j->model, j->calib, &j->p, &j->quantized, &j->report));
+}
+
+/* Top-1 of the quantized model on fresh data, counting; no register may have left its range. */
+static double run_clean(struct job *j, const brim_datapath *as)
+{
+    brim_run_params p;
+    brim_run_report *r;
+
+    brim_run_params_init(&p);
+    p.datapath = as;
+    ASSERT_OK(j->ctx, brim_run(j->ctx, j->quantized, j->fresh, &p, &r));
+    for (size_t i = 0; i < r->n_layers; i++) {
+        assert_true(r->layers[i].outputs > 0);
+        assert_int_equal(r->layers[i].transient + r->layers[i].persistent + r->layers[i].product,
+                         0);
+        assert_true(r->layers[i].min_width <= j->report->layers[i].need[0]);
+    }
+    const double top1 = (double)r->top1 / (double)r->samples;
+    brim_run_report_free(r);
+    return top1;
+}
+
+/* Every solver under every budget that promises one, on one and two stages: certified, every need
+ * within the register, and clean when the certified model runs on a saturating adder. */
+static void every_budget_keeps_its_promise(void **state)
+{
+    static const char *const datapaths[] = {"18", "14", "13/16,17"};
+    struct job j;
+    (void)state;
+
+    open_glyphs(&j);
+    for (int solver = BRIM_SOLVER_RTN; solver <= BRIM_SOLVER_QRONOS; solver++) {
+        for (int budget = BRIM_BUDGET_PROJECT; budget <= BRIM_BUDGET_AXE; budget++) {
+            j.p.solve.solver = (brim_solver)solver;
+            j.p.solve.budget = (brim_budget)budget;
+            for (size_t d = 0; d < 3; d++) {
+                quantize(&j, datapaths[d]);
+                assert_int_equal(j.report->n_layers, 4);
+                for (size_t i = 0; i < 4; i++) {
+                    assert_true(brim_datapath_fits(&j.p.datapath, j.report->layers[i].need));
+                }
+                brim_datapath saturating = j.p.datapath;
+                saturating.stage[0].mode = BRIM_MODE_SATURATE;
+                run_clean(&j, &saturating);
+            }
+        }
+    }
+    close_job(&j);
+}
+
+static void exact_keeps_the_accuracy_where_axe_cannot(void **state)
+{
+    struct job j;
+    (void)state;
+
+    open_glyphs(&j);
+    quantize(&j, "16");
+    assert_true(run_clean(&j, NULL) > 0.97);
+    j.p.solve.budget = BRIM_BUDGET_AXE;
+    quantize(&j, "16");
+    assert_true(run_clean(&j, NULL) < 0.9);
+    close_job(&j);
+}
+
+/* At 12 bits, 8-bit activations leave 8 code units per sign; fewer codes leave more. */
+static void chosen_widths_beat_fixed_ones(void **state)
+{
+    struct job j;
+    (void)state;
+
+    open_glyphs(&j);
+    quantize(&j, "12");
+    const double fixed = run_clean(&j, NULL);
+    j.p.abits = 0;
+    j.p.input_bits = 0;
+    quantize(&j, "12");
+    const double chosen = run_clean(&j, NULL);
+    for (size_t i = 0; i < j.report->n_layers; i++) {
+        assert_in_range(j.report->layers[i].abits, 3, 8);
+        assert_in_range(j.report->layers[i].levels, 8, 256);
+    }
+    assert_true(chosen > fixed);
+    assert_true(chosen > 0.95);
+    close_job(&j);
+}
+
+static void overrides_win_field_by_field(void **state)
+{
+    brim_datapath wide;
+    struct job j;
+    (void)state;
+
+    open_glyphs(&j);
+    ASSERT_OK(j.ctx, brim_datapath_parse(j.ctx, "24", &wide));
+    const brim_quantize_override o[] = {
+        {.pattern = "conv1", .keep_float = true},
+        {.pattern = "conv2", .abits = 5},
+        {.pattern = "conv*", .wbits = 3, .abits = 6},
+        {.pattern = "f?", .datapath = &wide},
+    };
+    j.p.overrides = o;
+    j.p.n_overrides = sizeof o / sizeof *o;
+    quantize(&j, "18");
+    assert_int_equal(j.report->n_layers, 3);
+    assert_string_equal(j.report->layers[0].name, "conv2");
+    assert_int_equal(j.report->layers[0].abits, 5);
+    assert_true(j.report->layers[0].wbits <= 3);
+    assert_int_equal(j.report->layers[1].abits, 6);
+    assert_true(j.report->layers[2].need[0] > 18); /* fc: 8x8 bits with room to spend */
+    assert_true(run_clean(&j, NULL) > 0.9);
+    close_job(&j);
+}
+
+static void symmetric_codes_are_signed(void **state)
+{
+    struct job j;
+    brim_certificate *cert;
+    (void)state;
+
+    open_glyphs(&j);
+    brim_data_free(j.calib); /* inputs of both signs */
+    ASSERT_OK(j.ctx, brim_data_open(j.ctx, "synth:glyphs?limit=64&mean=100&std=1", &j.calib));
+    j.p.act_symmetric = true;
+    quantize(&j, "18");
+    ASSERT_OK(j.ctx, brim_certify(j.ctx, j.quantized, NULL, &cert));
+    assert_int_equal(cert->layers[0].x_min, -128);
+    assert_int_equal(cert->layers[0].x_max, 127);
+    brim_certificate_free(cert);
+    j.p.act_symmetric = false;
+    quantize(&j, "18");
+    ASSERT_OK(j.ctx, brim_certify(j.ctx, j.quantized, NULL, &cert));
+    assert_int_equal(cert->layers[0].x_min, 0);
+    assert_int_equal(cert->layers[0].x_max, 255);
+    assert_true(cert->layers[0].x_zero > 0);
+    brim_certificate_free(cert);
+    close_job(&j);
+}
+
+static void nonsense_is_refused(void **state)
+{
+    brim_graph *again;
+    struct job j;
+    (void)state;
+
+    open_glyphs(&j);
+    ASSERT_OK(j.ctx, brim_datapath_parse(j.ctx, "3", &j.p.datapath));
+    ASSERT_FAILS(j.ctx, BRIM_ERR_INFEASIBLE, "layer 'conv1'",
+                 brim_quantize(j.ctx, j.model, j.calib, &j.p, &again, NULL));
+    assert_null(again);
+    quantize(&j, "20");
+    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "quantized already",
+                 brim_quantize(j.ctx, j.quantized, j.calib, &j.p, &again, NULL));
+    j.p.abits = 9;
+    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "activation bits: 9",
+                 brim_quantize(j.ctx, j.model, j.calib, &j.p, &again, NULL));
+    j.p.abits = 8;
+    j.p.solve.wbits = 1;
+    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "weight bits: 1",
+                 brim_quantize(j.ctx, j.model, j.calib, &j.p, &again, NULL));
+    close_job(&j);
+}
+
+#define MLPERF BRIM_DATA_DIR "/mlperf-tiny/models/"
+#define CIFAR  "cifar:" BRIM_DATA_DIR "/cifar10/"
+
+/* Two rows of docs/results.md, with fewer calibration images. */
+static void resnet8_stays_accurate(void **state)
+{
+    struct job j;
+    (void)state;
+
+    REQUIRE_DATA("mlperf-tiny/models/resnet8-cifar10-float.onnx");
+    REQUIRE_DATA("cifar10/data_batch_1.bin.gz");
+    REQUIRE_DATA("cifar10/test_first1000.bin.gz");
+    open_files(&j, MLPERF "resnet8-cifar10-float.onnx", CIFAR "data_batch_1.bin.gz?limit=300",
+               CIFAR "test_first1000.bin.gz");
+    j.p.solve.wbits = 4;
+    quantize(&j, "16/64,32");
+    assert_true(run_clean(&j, NULL) > 0.85);
+    quantize(&j, "16");
+    assert_true(run_clean(&j, NULL) > 0.84);
+    close_job(&j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_budget_keeps_its_promise),
+        cmocka_unit_test(exact_keeps_the_accuracy_where_axe_cannot),
+        cmocka_unit_test(chosen_widths_beat_fixed_ones),
+        cmocka_unit_test(overrides_win_field_by_field),
+        cmocka_unit_test(symmetric_codes_are_signed),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(resnet8_stays_accurate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
