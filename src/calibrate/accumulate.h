@@ -20,11 +20,11 @@ size_t brim_block_scratch(size_t k);
 void brim_block_add(const struct brim_block *b, size_t p, float *scratch);
 
 /* The same for BRIM_ROW_LANES groups at once, whose columns lie side by side: tap i of group l at
- * column i * lanes + l. The first n of them count; h, g and the sums are those of the first, the
- * others behind it. */
+ * column i * BRIM_ROW_LANES + l. The first n of them count; h, g and the sums are those of the
+ * first, the others behind it. */
 struct brim_lane_block {
     const float *q, *f;
-    size_t rows, stride, lanes, k, n;
+    size_t rows, stride, k, n;
     double *h, *g, *sum_q, *sum_f;
 };
 void brim_lane_block_add(const struct brim_lane_block *b);

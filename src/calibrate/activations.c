@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/intops.h"
 #include "base/parallel.h"
 #include "calibrate/calibrate.h"
@@ -58,24 +59,58 @@ static void grow(struct brim_activation *a, double limit)
     a->limit = limit;
 }
 
-/* Range and kind of n elements; false when one is not finite. */
+#define LANES 16 /* ranges kept side by side */
+
+/* Range of n elements, and whether all are finite. */
+BRIM_CLONES
+static bool range(const float *x, size_t n, float *lo, float *hi)
+{
+    float low[LANES], high[LANES];
+    size_t whole = n / LANES * LANES;
+
+    for (size_t l = 0; l < LANES; l++) {
+        low[l] = high[l] = x[0];
+    }
+    for (size_t i = 0; i < whole; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            low[l] = x[i + l] < low[l] ? x[i + l] : low[l];
+            high[l] = x[i + l] > high[l] ? x[i + l] : high[l];
+        }
+    }
+    *lo = *hi = x[0];
+    for (size_t l = 0; l < LANES; l++) {
+        *lo = low[l] < *lo ? low[l] : *lo;
+        *hi = high[l] > *hi ? high[l] : *hi;
+    }
+    for (size_t i = whole; i < n; i++) {
+        *lo = x[i] < *lo ? x[i] : *lo;
+        *hi = x[i] > *hi ? x[i] : *hi;
+    }
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) { /* a NaN is neither less nor greater */
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return bad == 0;
+}
+
+/* Range and kind of n elements, one or more; false when one is not finite. */
 static bool scan(struct brim_activation *a, const float *x, size_t n)
 {
-    float lo = FLT_MAX, hi = -FLT_MAX;
-    bool finite = true, integer = a->integer;
+    float lo, hi;
+    bool integer = a->integer;
 
-    for (size_t i = 0; i < n; i++) {
-        finite = finite && x[i] >= -FLT_MAX && x[i] <= FLT_MAX;
-        lo = x[i] < lo ? x[i] : lo;
-        hi = x[i] > hi ? x[i] : hi;
+    if (!range(x, n, &lo, &hi)) {
+        return false;
     }
-    for (size_t i = 0; integer && finite && i < n; i++) {
+    for (size_t i = 0; integer && i < n; i++) {
         integer = x[i] >= 0.0f && x[i] <= 255.0f && x[i] == (float)(int)x[i];
     }
     a->integer = integer;
     a->min = (double)lo < a->min ? (double)lo : a->min;
     a->max = (double)hi > a->max ? (double)hi : a->max;
-    return finite;
+    return true;
 }
 
 static bool observe(struct brim_activation *a, const float *x, size_t n)

@@ -6,7 +6,7 @@
  *     row (oy, ox):  | group 0                                   | group 1 ...
  *                    | ky,kx = 0,0: c0 c1 .. | 0,1: c0 c1 .. |...|
  *
- *     depthwise:     | ky,kx = 0,0: g0 g1 .. 0 | 0,1: g0 g1 .. 0 |...
+ *     depthwise:     | ky,kx = 0,0: g0 .. g15 | 0,1: g0 .. g15 |... | 0,0: g16 ..
  */
 #include "calibrate/im2col.h"
 
@@ -156,21 +156,35 @@ static void fill_kernel_row(const struct brim_rows *r, const float *x, int64_t f
     }
 }
 
+/* One tap of all channels, or NULL outside; to [chunks][k][BRIM_ROW_LANES]. */
+static void fill_tap(const struct brim_rows *r, const float *x, float *out)
+{
+    const size_t channels = (size_t)r->dot->conv.c_in, step = r->dot->k * BRIM_ROW_LANES;
+
+    for (size_t c = 0; c < channels; c += BRIM_ROW_LANES, out += step) {
+        if (x != NULL && channels - c >= BRIM_ROW_LANES) {
+            memcpy(out, x + c, BRIM_ROW_LANES * sizeof *out);
+            continue;
+        }
+        memset(out, 0, BRIM_ROW_LANES * sizeof *out);
+        if (x != NULL) {
+            memcpy(out, x + c, (channels - c) * sizeof *out);
+        }
+    }
+}
+
 /* One output position of a depthwise layer; x is channels-last. */
 static void fill_lanes(const struct brim_rows *r, const float *x, int64_t oy, int64_t ox,
                        float *out)
 {
     const struct brim_conv_geometry *c = &r->dot->conv;
-    const size_t channels = (size_t)c->c_in;
 
-    memset(out, 0, r->columns * sizeof *out);
     for (int64_t ky = 0; ky < c->kh; ky++) {
         const int64_t y = oy * c->stride_h - r->top + ky * c->dilation_h;
-        for (int64_t kx = 0; kx < c->kw; kx++, out += r->lanes) {
+        for (int64_t kx = 0; kx < c->kw; kx++, out += BRIM_ROW_LANES) {
             const int64_t at = ox * c->stride_w - r->left + kx * c->dilation_w;
-            if (y >= 0 && y < r->h && at >= 0 && at < r->w) {
-                memcpy(out, x + (size_t)(y * r->w + at) * channels, channels * sizeof *out);
-            }
+            const bool inside = y >= 0 && y < r->h && at >= 0 && at < r->w;
+            fill_tap(r, inside ? x + (size_t)((y * r->w + at) * c->c_in) : NULL, out);
         }
     }
 }

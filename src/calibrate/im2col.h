@@ -2,8 +2,8 @@
  *
  * One row per output position, [groups][k] floats in K order: kernel row, kernel column, channel of
  * the group. Padding is real 0. A MatMul's input is its rows already. With one channel per group
- * (a depthwise layer) rows are [k][lanes], channels side by side and filled up with zeros to a
- * multiple of BRIM_ROW_LANES.
+ * (a depthwise layer) rows are [ceil(groups / 16)][k][16], channels side by side, the last sixteen
+ * filled up with zeros.
  */
 #ifndef BRIM_CALIBRATE_IM2COL_H
 #define BRIM_CALIBRATE_IM2COL_H
@@ -16,7 +16,7 @@ struct brim_rows {
     const struct brim_dot *dot;
     size_t per_sample; /* rows */
     size_t columns;    /* groups * k, or lanes * k */
-    size_t lanes;      /* groups filled up, 0 when rows are not [k][lanes] */
+    size_t lanes;      /* groups filled up to a multiple of 16; 0 when rows are not like that */
     size_t sample;     /* elements of one sample's input */
     /* Convolutions: input sizes, output sizes, padding resolved. 1-D ones have height 1. */
     int64_t h, w, out_h, out_w, top, left;

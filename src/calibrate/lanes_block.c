@@ -5,6 +5,8 @@
  * taps j at a time, whose sums stay in registers over RUN rows and are then added to double.
  * Products of 8-bit codes are below 2^16, so the sums of h are exact.
  *
+ * Rows hold the sixteen side by side, [k][16], so a run of them fills the nearest cache evenly.
+ *
  * Cost  k*k/2 vector multiplications per row for h, k*k for g.
  */
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "calibrate/accumulate.h"
 #include "calibrate/im2col.h"
 
-#define RUN   ((size_t)64)
+#define RUN   ((size_t)32)
 #define PAIRS ((size_t)8)
 
 typedef float vector __attribute__((vector_size(64)));
@@ -22,7 +24,7 @@ typedef float vector __attribute__((vector_size(64)));
 /* RUN rows or fewer: where the taps of x (one) and y (PAIRS) stand in the first. */
 struct pair_run {
     const float *x, *y;
-    size_t rows, stride, lanes;
+    size_t rows, stride;
 };
 
 /* sum[j][l] += x[l] * y[j][l] over the rows */
@@ -35,7 +37,7 @@ static void add_pairs(const struct pair_run *r, float (*sum)[BRIM_ROW_LANES])
         vector x, y;
         memcpy(&x, r->x + i * r->stride, sizeof x);
         for (size_t j = 0; j < PAIRS; j++) {
-            memcpy(&y, r->y + i * r->stride + j * r->lanes, sizeof y);
+            memcpy(&y, r->y + i * r->stride + j * BRIM_ROW_LANES, sizeof y);
             a[j] += x * y;
         }
     }
@@ -69,7 +71,7 @@ static void add_row(const struct brim_lane_block *b, const struct pair_run *run,
         const bool pairs = b->k >= PAIRS;
         const size_t first = pairs ? brim_min_size(j, b->k - PAIRS) : j;
         const size_t end = brim_min_size(count, first + (pairs ? PAIRS : 1));
-        r.y = run->y + first * b->lanes;
+        r.y = run->y + first * BRIM_ROW_LANES;
         if (pairs) {
             add_pairs(&r, sum);
         } else {
@@ -89,7 +91,7 @@ static void add_sums(const struct brim_lane_block *b, const float *x, size_t row
         float total[BRIM_ROW_LANES] = {0};
         for (size_t r = 0; r < rows; r++) {
             for (size_t l = 0; l < BRIM_ROW_LANES; l++) {
-                total[l] += x[r * b->stride + i * b->lanes + l];
+                total[l] += x[r * b->stride + i * BRIM_ROW_LANES + l];
             }
         }
         for (size_t l = 0; l < b->n; l++) {
@@ -102,10 +104,9 @@ void brim_lane_block_add(const struct brim_lane_block *b)
 {
     for (size_t at = 0; at < b->rows; at += RUN) {
         const float *q = b->q + at * b->stride, *f = b->f + at * b->stride;
-        struct pair_run run = {
-            .rows = brim_min_size(RUN, b->rows - at), .stride = b->stride, .lanes = b->lanes};
+        struct pair_run run = {.rows = brim_min_size(RUN, b->rows - at), .stride = b->stride};
         for (size_t i = 0; i < b->k; i++) {
-            run.x = q + i * b->lanes;
+            run.x = q + i * BRIM_ROW_LANES;
             run.y = q;
             add_row(b, &run, i, i + 1, b->h);
             run.y = f;

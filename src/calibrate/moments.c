@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/intops.h"
 #include "base/parallel.h"
 #include "calibrate/accumulate.h"
@@ -192,14 +193,17 @@ static brim_status allocate(struct pass *p)
     return BRIM_OK;
 }
 
+BRIM_CLONES
 static bool all_finite(const float *x, size_t n)
 {
-    float worst = 0.0f; /* 0 * x is 0, or NaN for a NaN or an infinity */
+    uint32_t bad = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        worst += 0.0f * x[i];
+    for (size_t i = 0; i < n; i++) { /* as integers, in any order */
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
-    return worst == 0.0f;
+    return bad == 0;
 }
 
 /* The residual's rows of one sample, beside write_rows(). */
@@ -287,11 +291,10 @@ static void add_lanes(const struct job *j, size_t part, size_t at, size_t rows)
 {
     const size_t k = j->request->dot->k, group = part * BRIM_ROW_LANES;
     const struct brim_lane_block b = {
-        .q = j->q + at * j->rows.columns + group,
-        .f = j->f + at * j->rows.columns + group,
+        .q = j->q + at * j->rows.columns + group * k,
+        .f = j->f + at * j->rows.columns + group * k,
         .rows = rows,
         .stride = j->rows.columns,
-        .lanes = j->rows.lanes,
         .k = k,
         .n = brim_min_size(BRIM_ROW_LANES, j->request->dot->groups - group),
         .h = j->out->h + group * k * k,

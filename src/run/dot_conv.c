@@ -226,81 +226,96 @@ static bool load(const struct brim_tensor *x, size_t at, size_t n, int64_t zero,
     return true;
 }
 
-/* What becomes of one output channel's totals. */
-struct channel {
+/* All totals of one sample, [channels][n], and what becomes of them. */
+struct totals {
     const float *total;
-    size_t n;
-    int32_t bias_q;
-    float multiplier, bias, lo, hi; /* lo and hi less the zero point */
-    bool add;                       /* the float bias */
+    size_t channels, n;
+    const int32_t *bias_q;          /* NULL = 0 */
+    const float *multiplier, *bias; /* bias NULL = none; FLOAT */
+    float lo, hi;                   /* CODES, less the zero point */
     int32_t zero;
 };
 
-/* Copies of *channel: what is written through y must not be taken to change it. */
+/* The emitters copy *totals: what is written through y must not be taken to change it. */
 BRIM_CLONES
-static void emit_float(const struct channel *channel, float *y)
+static void emit_float(const struct totals *totals, float *y)
 {
-    const struct channel c = *channel;
+    const struct totals t = *totals;
 
-    for (size_t i = 0; i < c.n; i++) {
-        y[i] = (float)((int32_t)c.total[i] + c.bias_q) * c.multiplier;
-    }
-    for (size_t i = 0; c.add && i < c.n; i++) {
-        y[i] += c.bias;
+    for (size_t o = 0; o < t.channels; o++) {
+        const float *from = t.total + o * t.n, multiplier = t.multiplier[o];
+        const float bias = t.bias != NULL ? t.bias[o] : 0.0f;
+        const int32_t q = t.bias_q != NULL ? t.bias_q[o] : 0;
+        float *to = y + o * t.n;
+        for (size_t i = 0; i < t.n; i++) {
+            to[i] = (float)((int32_t)from[i] + q) * multiplier;
+        }
+        for (size_t i = 0; t.bias != NULL && i < t.n; i++) {
+            to[i] += bias;
+        }
     }
 }
 
-static void emit_acc(const struct channel *c, int32_t *y)
+static void emit_acc(const struct totals *t, int32_t *y)
 {
-    for (size_t i = 0; i < c->n; i++) {
-        y[i] = (int32_t)c->total[i] + c->bias_q;
+    for (size_t o = 0; o < t->channels; o++) {
+        for (size_t i = 0; i < t->n; i++) {
+            const int32_t q = t->bias_q != NULL ? t->bias_q[o] : 0;
+            y[o * t->n + i] = (int32_t)t->total[o * t->n + i] + q;
+        }
     }
 }
 
 /* Bounds are integers: clipping before rounding changes nothing. */
-static inline int32_t code(const struct channel *c, float total)
+static inline int32_t code(const struct totals *t, float total, int32_t bias_q, float multiplier)
 {
-    float v = (float)((int32_t)total + c->bias_q) * c->multiplier;
+    float v = (float)((int32_t)total + bias_q) * multiplier;
 
-    v = v > c->lo ? v : c->lo;
-    v = v < c->hi ? v : c->hi;
-    return brim_rint_small(v) + c->zero;
+    v = v > t->lo ? v : t->lo;
+    v = v < t->hi ? v : t->hi;
+    return brim_rint_small(v) + t->zero;
 }
 
 BRIM_CLONES
-static void emit_u8(const struct channel *channel, uint8_t *y)
+static void emit_u8(const struct totals *totals, uint8_t *y)
 {
-    const struct channel c = *channel;
+    const struct totals t = *totals;
 
-    for (size_t i = 0; i < c.n; i++) {
-        y[i] = (uint8_t)code(&c, c.total[i]);
+    for (size_t o = 0; o < t.channels; o++) {
+        const float *from = t.total + o * t.n, multiplier = t.multiplier[o];
+        const int32_t q = t.bias_q != NULL ? t.bias_q[o] : 0;
+        uint8_t *to = y + o * t.n;
+        for (size_t i = 0; i < t.n; i++) {
+            to[i] = (uint8_t)code(&t, from[i], q, multiplier);
+        }
     }
 }
 
-static void emit_u16(const struct channel *channel, uint16_t *y)
+static void emit_u16(const struct totals *t, uint16_t *y)
 {
-    const struct channel c = *channel;
-
-    for (size_t i = 0; i < c.n; i++) {
-        y[i] = (uint16_t)code(&c, c.total[i]);
+    for (size_t o = 0; o < t->channels; o++) {
+        const int32_t q = t->bias_q != NULL ? t->bias_q[o] : 0;
+        for (size_t i = o * t->n; i < (o + 1) * t->n; i++) {
+            y[i] = (uint16_t)code(t, t->total[i], q, t->multiplier[o]);
+        }
     }
 }
 
-static void emit_channel(const struct brim_dot_step *s, const struct channel *c, void *y, size_t at)
+static void emit(const struct brim_dot_step *s, const struct totals *t, void *y, size_t at)
 {
     switch (s->emit) {
     case BRIM_EMIT_FLOAT:
-        emit_float(c, (float *)y + at);
+        emit_float(t, (float *)y + at);
         break;
     case BRIM_EMIT_CODES:
         if (brim_dtype_size(s->y_type) == 2) {
-            emit_u16(c, (uint16_t *)y + at);
+            emit_u16(t, (uint16_t *)y + at);
         } else {
-            emit_u8(c, (uint8_t *)y + at);
+            emit_u8(t, (uint8_t *)y + at);
         }
         break;
     case BRIM_EMIT_ACC:
-        emit_acc(c, (int32_t *)y + at);
+        emit_acc(t, (int32_t *)y + at);
         break;
     }
 }
@@ -309,24 +324,22 @@ bool brim_dot_conv_run(struct brim_dot_conv *c, const struct brim_dot_step *s,
                        const struct brim_tensor *x, struct brim_tensor *y)
 {
     const struct brim_dot *d = s->dot;
+    const struct totals totals = {.total = c->y,
+                                  .channels = d->n,
+                                  .n = c->positions,
+                                  .bias_q = d->bias_q,
+                                  .multiplier = s->multiplier,
+                                  .bias = s->bias,
+                                  .lo = (float)(s->lo - s->zero),
+                                  .hi = (float)(s->hi - s->zero),
+                                  .zero = (int32_t)s->zero};
 
     for (size_t b = 0; b < (size_t)x->type.shape.dim[0]; b++) {
         if (!load(x, b * c->nx, c->nx, d->x_zero, c->x) ||
             !brim_conv_dnnl_run(c->dnnl, c->x, c->y)) {
             return false;
         }
-        for (size_t o = 0; o < d->n; o++) {
-            const struct channel channel = {.total = c->y + o * c->positions,
-                                            .n = c->positions,
-                                            .bias_q = d->bias_q != NULL ? d->bias_q[o] : 0,
-                                            .multiplier = s->multiplier[o],
-                                            .bias = s->bias != NULL ? s->bias[o] : 0.0f,
-                                            .lo = (float)(s->lo - s->zero),
-                                            .hi = (float)(s->hi - s->zero),
-                                            .add = s->bias != NULL,
-                                            .zero = (int32_t)s->zero};
-            emit_channel(s, &channel, y->data, b * c->ny + o * c->positions);
-        }
+        emit(s, &totals, y->data, b * c->ny);
     }
     return true;
 }
