@@ -8,6 +8,7 @@
  */
 #include "run/ops/matmul.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ struct right {
 
 static void multiply_plain(const struct gemm *g, const double *b, const struct brim_product *p)
 {
+    assert(b != NULL);
     memset(p->y, 0, p->m * p->n * sizeof *p->y);
     for (size_t i = 0; i < p->m; i++) {
         for (size_t q = 0; q < p->k; q++) {

@@ -15,12 +15,12 @@
 #include "base/intops.h"
 
 #define LANES   BRIM_PRODUCT_LANES
-#define WIDTH   8 /* doubles of a vector */
-#define VECTORS 4 /* LANES / WIDTH */
-#define ROWS    4
+#define WIDTH   ((size_t)8) /* doubles of a vector */
+#define VECTORS ((size_t)4) /* LANES / WIDTH */
+#define ROWS    ((size_t)4)
 
-typedef float floats __attribute__((vector_size(4 * WIDTH)));
-typedef double doubles __attribute__((vector_size(8 * WIDTH)));
+typedef float floats __attribute__((vector_size(32)));
+typedef double doubles __attribute__((vector_size(64)));
 
 void brim_product_pack(const float *b, size_t k, size_t n, bool transposed, float *packed)
 {
@@ -43,7 +43,7 @@ static void four_rows(const double *a, const float *panel, size_t k, double *y)
     doubles sum[ROWS][VECTORS] = {{{0}}};
 
     for (size_t p = 0; p < k; p++) {
-        for (int v = 0; v < VECTORS; v++) {
+        for (size_t v = 0; v < VECTORS; v++) {
             floats f;
             memcpy(&f, panel + p * LANES + v * WIDTH, sizeof f);
             const doubles w = __builtin_convertvector(f, doubles);
@@ -61,7 +61,7 @@ static void one_row(const double *a, const float *panel, size_t k, double *y)
     doubles sum[VECTORS] = {{0}};
 
     for (size_t p = 0; p < k; p++) {
-        for (int v = 0; v < VECTORS; v++) {
+        for (size_t v = 0; v < VECTORS; v++) {
             floats f;
             memcpy(&f, panel + p * LANES + v * WIDTH, sizeof f);
             sum[v] += a[p] * __builtin_convertvector(f, doubles);
