@@ -146,6 +146,9 @@ brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l, size_t
     if (l->best.codes == NULL || c.j < l->best.j) {
         l->best = c;
     }
+    brim_log(f->ctx, BRIM_LOG_DEBUG, "layer '%s': %lld activation codes: error %.6f", l->dot->name,
+             (long long)(l->grid[grid].hi - l->grid[grid].lo + 1),
+             c.norm > 0.0 ? c.error / c.norm : 0.0);
     l->seconds += now() - start;
     return BRIM_OK;
 }
@@ -211,6 +214,8 @@ brim_status brim_flow_settle(struct brim_flow *f, const struct brim_flow_layer *
         .seconds = l->seconds,
     };
     BRIM_TRY(measure(f, l, record));
+    brim_log(f->ctx, BRIM_LOG_INFO, "layer '%s': %u-bit weights, %u activation codes, error %.6f",
+             d.name, record->wbits, record->levels, record->rel_error);
     BRIM_TRY(find_in_prefix(f, &d));
     const bool has_bias = strcmp(f->prefix->nodes[d.node].op_type, "MatMul") != 0;
     struct brim_rewrite_dot r = {

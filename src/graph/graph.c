@@ -349,29 +349,6 @@ brim_status brim_node_set_input(struct brim_graph *g, struct brim_node *n, size_
     return BRIM_OK;
 }
 
-void brim_graph_replace_uses(struct brim_graph *g, int32_t from, int32_t to)
-{
-    for (size_t i = 0; i < g->n_nodes; i++) {
-        for (size_t j = 0; j < g->nodes[i].n_in; j++) {
-            if (g->nodes[i].in[j] == from) {
-                g->nodes[i].in[j] = to;
-            }
-        }
-    }
-    for (size_t i = 0; i < g->n_outputs; i++) {
-        if (g->outputs[i] == from) {
-            g->outputs[i] = to;
-        }
-    }
-}
-
-void brim_graph_remove_node(struct brim_graph *g, size_t node)
-{
-    brim_names_remove(&g->node_names, g->nodes[node].name);
-    memmove(&g->nodes[node], &g->nodes[node + 1], (g->n_nodes - node - 1) * sizeof *g->nodes);
-    g->n_nodes--;
-}
-
 /* ---- copying ---- */
 
 static brim_status clone_values(const struct brim_graph *g, struct brim_graph *c)

@@ -189,9 +189,6 @@ BRIM_NODISCARD brim_status brim_node_set_string(struct brim_graph *g, struct bri
                                                 const char *name, const char *v);
 BRIM_NODISCARD brim_status brim_graph_set_metadata(struct brim_graph *g, const char *key,
                                                    const char *value);
-void brim_graph_replace_uses(struct brim_graph *g, int32_t from,
-                             int32_t to); /* node inputs and outputs */
-void brim_graph_remove_node(struct brim_graph *g, size_t node);
 /* Topological order (stable: keeps the given order where it can). A cycle or a missing input is
  * BRIM_ERR_FILE. */
 BRIM_NODISCARD brim_status brim_graph_sort(struct brim_graph *g);

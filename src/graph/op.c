@@ -31,27 +31,6 @@ const struct brim_op *brim_op_find(const char *domain, const char *name)
     return NULL;
 }
 
-size_t brim_op_count(void)
-{
-    size_t n = 0;
-
-    for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        n += *families[f].count;
-    }
-    return n;
-}
-
-const struct brim_op *brim_op_at(size_t i)
-{
-    for (size_t f = 0; f < FAMILY_COUNT; f++) {
-        if (i < *families[f].count) {
-            return &families[f].ops[i];
-        }
-        i -= *families[f].count;
-    }
-    return NULL;
-}
-
 brim_status brim_infer_fail(const struct brim_infer *c, const char *fmt, ...)
 {
     char text[400];

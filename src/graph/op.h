@@ -32,8 +32,6 @@ struct brim_op {
 
 /* The operator, or NULL. */
 const struct brim_op *brim_op_find(const char *domain, const char *name);
-size_t brim_op_count(void);
-const struct brim_op *brim_op_at(size_t i);
 
 /* "node 'conv1' (Conv): " + message. */
 brim_status brim_infer_fail(const struct brim_infer *c, const char *fmt, ...) BRIM_PRINTF(2, 3);

@@ -32,3 +32,8 @@ expect 0 "$brim" certify half.onnx -o half.json
 expect 0 "$check" half.onnx half.json
 stderr_has 'not part of the proof'
 no_temporaries
+
+# -v tells about every layer, on stderr.
+expect 0 "$brim" quantize float.onnx -o said.onnx --calib "$calib" --abits auto -v
+stderr_has "layer 'conv': .* activation codes: error"
+stderr_has "layer 'fc': .*-bit weights, .* activation codes, error"
