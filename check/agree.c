@@ -9,6 +9,8 @@
 
 #include "check/bound.h"
 
+#define PREFIX "brim.layer." /* of the metadata in which a model speaks about a layer */
+
 static bool expect_number(struct check *c, const json_t *o, const char *key, int64_t have)
 {
     const json_t *v = json_object_get(o, key);
@@ -59,10 +61,15 @@ static bool expect_need(struct check *c, const json_t *o, const struct datapath 
 static bool check_own_statement(struct check *c, const struct model *m, const struct layer *l,
                                 const char *stated)
 {
-    char key[512];
+    const char *text = NULL;
 
-    snprintf(key, sizeof key, "brim.layer.%s", l->name);
-    const char *text = model_metadata(m, key);
+    for (size_t i = 0; i < m->n_metadata; i++) {
+        const char *key = m->metadata[i].key;
+        if (strncmp(key, PREFIX, sizeof PREFIX - 1) == 0 &&
+            strcmp(key + sizeof PREFIX - 1, l->name) == 0) {
+            text = m->metadata[i].value;
+        }
+    }
     if (text == NULL) {
         return true;
     }
@@ -181,13 +188,11 @@ static bool check_layer(struct check *c, const struct model *m, const struct lay
 /* The model may not speak about integer layers that it does not have. */
 static bool check_orphans(struct check *c, const struct model *m, const struct layers *layers)
 {
-    static const char prefix[] = "brim.layer.";
-
     for (size_t i = 0; i < m->n_metadata; i++) {
         const char *key = m->metadata[i].key;
-        bool found = strncmp(key, prefix, sizeof prefix - 1) != 0;
+        bool found = strncmp(key, PREFIX, sizeof PREFIX - 1) != 0;
         for (size_t j = 0; j < layers->count && !found; j++) {
-            found = strcmp(layers->layer[j].name, key + sizeof prefix - 1) == 0;
+            found = strcmp(layers->layer[j].name, key + sizeof PREFIX - 1) == 0;
         }
         if (!found) {
             return check_refuse(c, "metadata '%s': the model has no such integer layer", key);

@@ -14,6 +14,20 @@ static const char usage[] =
     "Exit codes: 0 proven, and everything the certificate says is true; 3 refuted, or something is\n"
     "not true (one sentence says what); 1 a file cannot be read or is malformed; 2 usage.\n";
 
+/* A sentence on stderr. Names in it come from the model: control bytes are shown, not sent. */
+static void say(const char *kind, const char *text)
+{
+    unsigned char before = 0;
+
+    fprintf(stderr, "brim-check: %s", kind);
+    for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
+        const bool c1 = *s >= 0x80 && *s < 0xa0 && (before < 0x80 || before == 0xc2);
+        fprintf(stderr, *s < ' ' || *s == 0x7f || c1 ? "\\x%02x" : "%c", *s);
+        before = *s;
+    }
+    fputc('\n', stderr);
+}
+
 static uint8_t *read_file(struct check *c, const char *path, size_t *size)
 {
     FILE *f = fopen(path, "rb");
@@ -77,10 +91,10 @@ int main(int argc, char **argv)
     }
     check_files(&c, operand[0], operand[1]);
     if (c.note[0] != '\0' && !quiet) {
-        fprintf(stderr, "brim-check: note: %s\n", c.note);
+        say("note: ", c.note);
     }
     if (c.reason[0] != '\0') {
-        fprintf(stderr, "brim-check: %s\n", c.reason);
+        say("", c.reason);
     } else if (!quiet) {
         puts(
             "proven: the certificate is true of the model, and no input can overflow any register");

@@ -334,16 +334,6 @@ const struct node *model_producer(const struct model *m, const char *name)
     return e != NULL ? &m->node[e->i] : NULL;
 }
 
-const char *model_metadata(const struct model *m, const char *key)
-{
-    for (size_t i = 0; i < m->n_metadata; i++) {
-        if (strcmp(m->metadata[i].key, key) == 0) {
-            return m->metadata[i].value;
-        }
-    }
-    return NULL;
-}
-
 const char *node_input(const struct node *n, size_t i)
 {
     return i < n->n_in ? n->in[i] : "";

@@ -64,7 +64,6 @@ bool model_read(struct check *c, const uint8_t *data, size_t n, struct model *m)
 /* The constant of this name, the node that makes it; NULL when there is none. */
 const struct tensor *model_constant(const struct model *m, const char *name);
 const struct node *model_producer(const struct model *m, const char *name);
-const char *model_metadata(const struct model *m, const char *key);
 
 /* Attributes; `missing` when there is none of this name. A malformed one is broken. */
 int64_t node_int(const struct node *n, const char *name, int64_t missing);

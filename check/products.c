@@ -79,17 +79,17 @@ static size_t zero_index(const struct zeros *z, size_t e)
 static bool check_zeros(struct check *c, const struct operand *o, int64_t default_axis,
                         struct zeros *z)
 {
-    int64_t axis = o->dq != NULL ? node_int(o->dq, "axis", 1) : default_axis;
+    const int64_t stated = o->dq != NULL ? node_int(o->dq, "axis", 1) : default_axis;
     const int64_t block = o->dq != NULL ? node_int(o->dq, "block_size", 0) : 0;
     const size_t rank = z->w->rank;
+    const int64_t axis = stated + (stated < 0 ? (int64_t)rank : 0);
 
-    axis += axis < 0 ? (int64_t)rank : 0;
     if (z->z->count == 1) {
         return true;
     }
     if (axis < 0 || axis >= (int64_t)rank) {
         return check_broken(c, "axis %lld of the weights' zero point is not one of theirs",
-                            (long long)axis);
+                            (long long)stated);
     }
     z->axis = (size_t)axis;
     if (z->z->rank == 1 && block == 0 && z->z->dim[0] == z->w->dim[z->axis]) {

@@ -1,2 +1,4 @@
 brim_test(check check)
 target_link_libraries(test_check_check PRIVATE brim_check_core)
+brim_test(check refusals)
+target_link_libraries(test_check_refusals PRIVATE brim_check_core)
