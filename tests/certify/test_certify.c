@@ -194,6 +194,25 @@ static void the_register_outside_is_part_of_the_statement(void **state)
     brim_ctx_free(ctx);
 }
 
+/* What leaves the datapath is bounded in 64-bit integers; a layer that exceeds them is refused. */
+static void totals_beyond_63_bits_are_refused(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    const int32_t w[2] = {INT32_MAX, INT32_MAX};
+    struct brim_dot d = small_dot(w, 1, 2, INT32_MIN, INT32_MAX);
+    const brim_datapath dp = parse(ctx, "32");
+    struct brim_arena arena;
+    brim_certificate_layer l;
+
+    brim_arena_init(&arena, ctx);
+    d.x_zero = INT32_MIN;
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "channel 0: sum, zero-point correction and bias exceed 63 bits",
+                 brim_certify_layer(&arena, &d, &dp, &l));
+    brim_arena_free(&arena);
+    brim_ctx_free(ctx);
+}
+
 static brim_graph *load(brim_ctx *ctx, const struct qdq_network *q)
 {
     struct ob model;
@@ -236,6 +255,47 @@ static void a_whole_network_is_certified(void **state)
     assert_non_null(cert);
     brim_certificate_free(cert);
     brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
+static void a_network_is_refuted_outside_its_datapath(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    struct qdq_network q = qdq_network_default();
+    const brim_datapath wide = parse(ctx, "32");
+    brim_certificate *cert = NULL;
+
+    q.conv_b[3] = INT32_MIN;
+    brim_graph *g = load(ctx, &q);
+    ASSERT_FAILS(ctx, BRIM_ERR_REFUTED,
+                 "layer 'conv', channel 3: sum, zero-point correction and bias reach -2147483675, "
+                 "which needs 33 bits, expected at most 32 outside the datapath",
+                 brim_certify(ctx, g, &wide, &cert));
+    assert_int_equal(cert->layers[0].witness->stage, 1);
+    brim_certificate_free(cert);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
+static void statements_must_be_complete(void **state)
+{
+    (void)state;
+    brim_ctx *ctx = testing_ctx(1);
+    struct qdq_network q = qdq_network_default();
+    const brim_datapath wide = parse(ctx, "20");
+    brim_certificate *cert = NULL;
+    static const char *const incomplete[] = {"{\"datapath\":\"20\"}",
+                                             "{\"datapath\":\"20\",\"codes\":7}"};
+
+    for (size_t i = 0; i < 2; i++) {
+        q.fc_metadata = incomplete[i];
+        brim_graph *g = load(ctx, &q);
+        ASSERT_FAILS(ctx, BRIM_ERR_FILE, "layer 'fc': metadata has no hash of the codes",
+                     brim_certify(ctx, g, &wide, &cert));
+        assert_null(cert);
+        brim_graph_free(g);
+    }
     brim_ctx_free(ctx);
 }
 
@@ -382,7 +442,10 @@ int main(void)
         cmocka_unit_test(twos_complement_is_not_symmetric),
         cmocka_unit_test(witnesses_name_channel_and_stage),
         cmocka_unit_test(the_register_outside_is_part_of_the_statement),
+        cmocka_unit_test(totals_beyond_63_bits_are_refused),
         cmocka_unit_test(a_whole_network_is_certified),
+        cmocka_unit_test(a_network_is_refuted_outside_its_datapath),
+        cmocka_unit_test(statements_must_be_complete),
         cmocka_unit_test(stale_statements_are_errors),
         cmocka_unit_test(the_json_is_stable_and_complete),
         cmocka_unit_test(every_failed_allocation_is_reported),
