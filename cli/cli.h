@@ -85,6 +85,10 @@ bool cli_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *out);
 bool cli_parse_real(const char *text, double lo, double hi, double *out);
 
 /* ---- say.c ---- */
+/* `text` with whatever is no printable UTF-8 as \xNN: what is printed may not steer a terminal.
+ * CLI_ESCAPED(n) bytes are enough for a text of n bytes. */
+#define CLI_ESCAPED(n) (4 * (n) + 1)
+void cli_escape(const char *text, char *out, size_t size);
 /* "brim: ..." on stderr, one line. Returns the exit code it is given. */
 int cli_fail(struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The library's sentence; the exit code that fits `status`. */

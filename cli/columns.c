@@ -30,13 +30,19 @@ void cli_cell(struct cli_table *t, const char *fmt, ...)
         t->cell = cell;
         t->capacity = capacity;
     }
-    char *text = n < 0 ? NULL : malloc((size_t)n + 1);
-    if (text != NULL) {
+    const size_t size = n < 0 ? 0 : (size_t)n + 1;
+    char *text = n < 0 ? NULL : malloc(size);
+    char *safe = n < 0 ? NULL : malloc(CLI_ESCAPED(size));
+    if (text != NULL && safe != NULL) {
         va_start(ap, fmt);
-        vsnprintf(text, (size_t)n + 1, fmt, ap);
+        vsnprintf(text, size, fmt, ap);
         va_end(ap);
-        t->cell[t->cells++] = text;
+        cli_escape(text, safe, CLI_ESCAPED(size));
+        t->cell[t->cells++] = safe;
+        safe = NULL;
     }
+    free(text);
+    free(safe);
 }
 
 /* A column of numbers is aligned right; "-" counts as one. */

@@ -9,6 +9,52 @@
 
 #include "cli/cli.h"
 
+/* Bytes of the printable UTF-8 character that `s` begins with; 0 when there is none. */
+static size_t printable(const unsigned char *s)
+{
+    if (s[0] < 0x80) {
+        return s[0] >= ' ' && s[0] != 0x7f;
+    }
+    const size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0)) { /* C1 controls */
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return n;
+}
+
+void cli_escape(const char *text, char *out, size_t size)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    while (*s != '\0' && size > 4) {
+        const size_t n = printable(s);
+        if (n > 0) {
+            memcpy(out, s, n);
+        } else {
+            snprintf(out, size, "\\x%02x", *s);
+        }
+        out += n > 0 ? n : 4;
+        size -= n > 0 ? n : 4;
+        s += n > 0 ? n : 1;
+    }
+    *out = '\0';
+}
+
+/* Names come from files that nobody vouches for: they may not steer the terminal. */
+static void __attribute__((format(printf, 1, 0))) say(const char *fmt, va_list ap)
+{
+    char text[4096], safe[CLI_ESCAPED(sizeof text)];
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    cli_escape(text, safe, sizeof safe);
+    fputs(safe, stderr);
+}
+
 int cli_fail(struct cli *cli, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -16,7 +62,7 @@ int cli_fail(struct cli *cli, int code, const char *fmt, ...)
     cli_end_progress(cli);
     fputs("brim: ", stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    say(fmt, ap);
     va_end(ap);
     fputc('\n', stderr);
     return code;
@@ -40,7 +86,7 @@ int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
 
     fprintf(stderr, "brim: %s%s", verb != NULL ? verb->name : "", verb != NULL ? ": " : "");
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    say(fmt, ap);
     va_end(ap);
     fprintf(stderr, " (see brim %s%s--help)\n", verb != NULL ? verb->name : "",
             verb != NULL ? " " : "");
@@ -142,7 +188,6 @@ void cli_log(void *user, brim_log_level level, const char *line)
                                                : BRIM_LOG_WARN;
 
     if (level <= most) {
-        cli_end_progress(cli);
-        fprintf(stderr, "brim: %s\n", line);
+        cli_fail(cli, CLI_OK, "%s", line);
     }
 }

@@ -59,6 +59,16 @@ static void save(const char *folder, const char *name, const void *data, size_t 
     }
 }
 
+/* The same model with every "conv" in it renamed: ESC, "[2m", an order to a terminal. */
+static void rename_conv(struct ob *model)
+{
+    for (size_t i = 0; i + 4 <= model->n; i++) {
+        if (memcmp(model->data + i, "conv", 4) == 0) {
+            memcpy(model->data + i, "\x1b[2m", 4);
+        }
+    }
+}
+
 /* float64-free .npy of float32 samples [3,1,28,28], one NaN in the last when wanted. */
 static void save_npy(const char *folder, const char *name, int side, int with_nan)
 {
@@ -104,10 +114,14 @@ int main(int argc, char **argv)
     }
     float_network(&model, NONE);
     save(argv[1], "truncated.onnx", model.data, model.n / 2);
+    rename_conv(&model);
+    save(argv[1], "control_float.onnx", model.data, model.n);
     save(argv[1], "empty.onnx", "", 0);
     save(argv[1], "junk.onnx", "this is not a model, it is a sentence", 37);
     qdq_network_build(&qdq, &model);
     save(argv[1], "qdq.onnx", model.data, model.n);
+    rename_conv(&model);
+    save(argv[1], "control.onnx", model.data, model.n);
     save_npy(argv[1], "good.npy", 28, 0);
     save_npy(argv[1], "small.npy", 14, 0);
     save_npy(argv[1], "nan.npy", 28, 1);

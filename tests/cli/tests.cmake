@@ -2,7 +2,7 @@
 add_executable(make_models cli/make_models.c)
 target_include_directories(make_models PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(make_models PRIVATE brim_flags)
-foreach(case usage inspect certify data run_verb quantize bad_input interrupt)
+foreach(case usage inspect certify data run_verb quantize bad_input names output interrupt)
   add_test(NAME cli.${case}
            COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/${case}.sh
                    ${PROJECT_BINARY_DIR} $<TARGET_FILE:make_models> ${BRIM_DATA_DIR})

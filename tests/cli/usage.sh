@@ -23,7 +23,6 @@ usage() {
     one_error
     stderr_has "$pattern"
 }
-expect 2 "$brim"
 usage "unknown verb 'quantise', did you mean 'quantize'" quantise
 usage "unknown verb 'xyzzy' (see brim --help)" xyzzy
 usage "unknown option '--dathpath', did you mean --datapath" certify --dathpath 16 qdq.onnx
@@ -50,6 +49,33 @@ usage "layer: 'conv', expected PATTERN" quantize float.onnx -o o.onnx --calib sy
 usage "expected --data DATA" run float.onnx
 usage "unknown" run float.onnx --data nonsense:x
 usage "'memory', expected solver" bench memory
+usage "expected a verb (see brim --help)"
+usage "help: unknown verb 'quantise'" help quantise
+usage "unexpected 'x', expected no operand" version x
+usage "unknown option '--repeatedly-and-for-a-very-long-time-indeed'" bench solver --repeatedly-and-for-a-very-long-time-indeed
+usage "expected MODEL" certify --
+usage "unexpected '--json', expected MODEL" certify qdq.onnx -- --json
+usage "threads: '99999999999999999999'" certify qdq.onnx -j99999999999999999999
+usage "threads: '-'" certify qdq.onnx -j -
+usage "verbose takes no value" certify qdq.onnx -vv
+usage "output: empty, expected CERT.json" certify qdq.onnx --output=
+usage "output needs a value: CERT.json" certify qdq.onnx -o
+usage "damping: '1e999', expected a number in 0..1" quantize float.onnx --damping 1e999
+usage "damping: ''" quantize float.onnx --damping=
+usage "batch: '0', expected a whole number in 1..4096" run float.onnx --batch 0
+usage "repeat: '100', expected a whole number in 1..99" bench solver --repeat 100
+layer() {
+    usage "$1" quantize float.onnx -o o.onnx --calib synth:glyphs "--layer=$2"
+}
+layer "layer: empty, or given more than" ''
+layer "layer: ':wbits=4', expected PATTERN" ':wbits=4'
+layer "layer: '', expected wbits=2..8" 'conv:'
+layer "layer: 'float=1', expected wbits" 'conv:float=1'
+layer "layer: 'abits=12', expected" 'conv:wbits=4,abits=12'
+layer "layer: 'wbits=', expected" 'conv:wbits='
+layer "layer: .*'16/'" 'conv:datapath=16/'
+layer "layer: .*" 'conv:datapath=16/8,20,wbits'
+layer "layer: longer than 255 characters" "$(printf '%300d' 0):float"
 expect 2 "$check"
 expect 2 "$check" one
 expect 0 "$check" --help
