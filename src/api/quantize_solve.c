@@ -147,7 +147,7 @@ brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l, size_t
         l->best = c;
     }
     brim_log(f->ctx, BRIM_LOG_DEBUG, "layer '%s': %lld activation codes: error %.6f", l->dot->name,
-             (long long)(l->grid[grid].hi - l->grid[grid].lo + 1),
+             (long long)l->grid[grid].hi - l->grid[grid].lo + 1,
              c.norm > 0.0 ? c.error / c.norm : 0.0);
     l->seconds += now() - start;
     return BRIM_OK;
