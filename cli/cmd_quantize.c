@@ -129,11 +129,12 @@ static json_t *report_json(const brim_quantize_report *r)
     for (size_t i = 0; i < r->n_layers; i++) {
         const brim_quantize_layer *l = &r->layers[i];
         json_array_append_new(
-            layers, json_pack("{s:s,s:I,s:I,s:I,s:I,s:f,s:f,s:o,s:f}", "name", l->name, "k",
-                              (json_int_t)l->k, "n", (json_int_t)l->n, "wbits",
-                              (json_int_t)l->wbits, "abits", (json_int_t)l->abits, "rel_error",
-                              l->rel_error, "sparsity", l->sparsity, "need",
-                              cli_need_json(l->need, l->n_stages), "seconds", l->seconds));
+            layers,
+            json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:o,s:f}", "name", l->name, "k",
+                      (json_int_t)l->k, "n", (json_int_t)l->n, "wbits", (json_int_t)l->wbits,
+                      "abits", (json_int_t)l->abits, "levels", (json_int_t)l->levels, "rel_error",
+                      l->rel_error, "sparsity", l->sparsity, "need",
+                      cli_need_json(l->need, l->n_stages), "seconds", l->seconds));
     }
     return json_pack("{s:o,s:f,s:f}", "layers", layers, "seconds", r->seconds, "peak_rss_mb",
                      r->peak_rss_mb);

@@ -1,7 +1,7 @@
 # The main job on a small network: quantize, certify, check, run; the same bytes for any threads.
 calib='synth:glyphs?limit=60'
 expect 0 "$brim" quantize float.onnx -o q.onnx --calib "$calib" --datapath 16 --threads 1 --json
-for key in layers name k n wbits abits rel_error sparsity need seconds peak_rss_mb; do
+for key in layers name k n wbits abits levels rel_error sparsity need seconds peak_rss_mb; do
     stdout_has "\"$key\": "
 done
 expect 0 "$brim" quantize float.onnx -o q2.onnx --calib "$calib" --datapath 16 --threads 2

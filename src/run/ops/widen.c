@@ -8,7 +8,7 @@ static bool is_half(const struct brim_tensor *t)
     return t != NULL && (t->type.dtype == BRIM_FLOAT16 || t->type.dtype == BRIM_BFLOAT16);
 }
 
-void brim_halves_to_floats(enum brim_dtype from, size_t n, const uint16_t *x, float *y)
+static void halves_to_floats(enum brim_dtype from, size_t n, const uint16_t *x, float *y)
 {
     if (from == BRIM_FLOAT16) {
         for (size_t i = 0; i < n; i++) {
@@ -21,7 +21,7 @@ void brim_halves_to_floats(enum brim_dtype from, size_t n, const uint16_t *x, fl
     }
 }
 
-void brim_floats_to_halves(enum brim_dtype to, size_t n, const float *x, uint16_t *y)
+static void floats_to_halves(enum brim_dtype to, size_t n, const float *x, uint16_t *y)
 {
     if (to == BRIM_FLOAT16) {
         for (size_t i = 0; i < n; i++) {
@@ -59,9 +59,8 @@ static brim_status widen_inputs(const struct brim_op_call *c, struct brim_op_cal
         in[i] = c->in[i];
         if (is_half(c->in[i])) {
             BRIM_TRY(float_like(c, c->in[i], &tensors[i]));
-            brim_halves_to_floats(c->in[i]->type.dtype,
-                                  (size_t)brim_shape_count(&c->in[i]->type.shape), c->in[i]->data,
-                                  tensors[i].data);
+            halves_to_floats(c->in[i]->type.dtype, (size_t)brim_shape_count(&c->in[i]->type.shape),
+                             c->in[i]->data, tensors[i].data);
             in[i] = &tensors[i];
         }
     }
@@ -101,9 +100,8 @@ void brim_narrow(const struct brim_op_call *c, const struct brim_op_call *wide)
 {
     for (size_t i = 0; i < c->n_out; i++) {
         if (wide->out[i].data != c->out[i].data) {
-            brim_floats_to_halves(c->out[i].type.dtype,
-                                  (size_t)brim_shape_count(&c->out[i].type.shape),
-                                  wide->out[i].data, c->out[i].data);
+            floats_to_halves(c->out[i].type.dtype, (size_t)brim_shape_count(&c->out[i].type.shape),
+                             wide->out[i].data, c->out[i].data);
         }
     }
 }

@@ -11,8 +11,4 @@ BRIM_NODISCARD brim_status brim_widen(const struct brim_op_call *c, struct brim_
 /* Round the outputs of `wide` back into those of `c`. */
 void brim_narrow(const struct brim_op_call *c, const struct brim_op_call *wide);
 
-/* 16-bit floats to float and back, n of them. */
-void brim_halves_to_floats(enum brim_dtype from, size_t n, const uint16_t *x, float *y);
-void brim_floats_to_halves(enum brim_dtype to, size_t n, const float *x, uint16_t *y);
-
 #endif
