@@ -56,6 +56,7 @@ struct cli {
     const struct cli_verb *verb;
     bool help, json, quiet, verbose;
     int64_t threads, seed;
+    const char *cpu; /* NULL = BRIM_CPU, else all that the machine has */
     size_t n_operands;
     const char *operand[8];
     /* progress */

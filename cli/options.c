@@ -30,6 +30,12 @@ static const struct cli_option common[] = {
      .lo = 0,
      .hi = INT64_MAX,
      .help = "seed of whatever is random (default 1)"},
+    {.name = "cpu",
+     .kind = CLI_STRING,
+     .value = "LEVEL",
+     .offset = COMMON(cpu),
+     .help = "no instruction set beyond this one (default $BRIM_CPU, else all); never changes a result;\n"
+             "brim bench kernels --list names them"},
     {.name = "quiet",
      .letter = 'q',
      .kind = CLI_FLAG,
@@ -348,11 +354,39 @@ void cli_help(FILE *to, const struct cli_verb *verb)
     fprintf(to, "\nexit codes: 0 yes or done, 1 error, 2 usage, 3 a negative answer\n");
 }
 
+/* The level asked for is one that this machine has. */
+static int check_cpu(const struct cli *cli)
+{
+    const char *env = getenv("BRIM_CPU");
+    const char *from = cli->cpu != NULL ? "cpu" : "BRIM_CPU";
+    const char *name = cli->cpu != NULL ? cli->cpu : env;
+    char known[160] = "";
+
+    if (name == NULL || name[0] == '\0') {
+        return CLI_OK;
+    }
+    for (size_t i = 0; i < brim_cpu_level_count(); i++) {
+        const brim_cpu_level level = brim_cpu_level_at(i);
+        if (strcmp(name, level.name) == 0) {
+            return level.present ? CLI_OK
+                                 : cli_usage(cli->verb, "%s: this machine has no '%s'", from, name);
+        }
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? "|" : "", level.name);
+    }
+    return cli_usage(cli->verb, "%s: '%s' is none of %s", from, name, known);
+}
+
 static int create_ctx(struct cli *cli)
 {
     brim_ctx_params p;
 
+    const int code = check_cpu(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
     brim_ctx_params_init(&p);
+    p.cpu = cli->cpu;
     p.threads = (int)cli->threads;
     p.seed = (uint64_t)cli->seed;
     p.user = cli;

@@ -67,6 +67,9 @@ typedef struct brim_ctx_params {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *p);
     void *user; /**< passed to all of the above */
+    /** Use no instruction set beyond this level of brim_cpu_level_at(); NULL (default) = the
+     *  environment's BRIM_CPU if set, else all that the machine has. Never changes a result. */
+    const char *cpu;
 } brim_ctx_params;
 
 /** Fill `p` with the defaults named beside each field. */
@@ -77,7 +80,7 @@ BRIM_API void brim_ctx_params_init(brim_ctx_params *p);
  *
  * @param      params  NULL for defaults. Copied.
  * @param[out] ctx     Owned by the caller, release with brim_ctx_free().
- * @retval BRIM_ERR_ARG    `threads` is outside 0..256.
+ * @retval BRIM_ERR_ARG    `threads` is outside 0..256, or `cpu` is not a level that this machine has.
  * @retval BRIM_ERR_NOMEM  out of memory.
  */
 BRIM_API BRIM_NODISCARD brim_status brim_ctx_create(const brim_ctx_params *params, brim_ctx **ctx);
@@ -92,6 +95,17 @@ BRIM_API void brim_clear_error(brim_ctx *ctx);
 
 /** Short name of a status: "out of memory", "bad file", ... Never NULL. */
 BRIM_API const char *brim_status_text(brim_status status);
+
+/** A set of instruction sets that kernels are written for, from oldest to newest. */
+typedef struct brim_cpu_level {
+    const char *name; /**< "avx2" */
+    const char *what; /**< for people */
+    bool present;     /**< on this machine */
+} brim_cpu_level;
+
+/** Levels of this architecture; the first, "scalar", is always present. `i` counts from 0. */
+BRIM_API size_t brim_cpu_level_count(void);
+BRIM_API brim_cpu_level brim_cpu_level_at(size_t i);
 
 /** "0.1.0". */
 BRIM_API const char *brim_version(void);

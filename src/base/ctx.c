@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cpu.h"
 #include "base/parallel.h"
 
 #define STRINGIFY_(x) #x
@@ -33,7 +34,9 @@ brim_status brim_ctx_create(const brim_ctx_params *params, brim_ctx **ctx)
     if (params != NULL) {
         p = *params;
     }
-    if (p.threads < 0 || p.threads > 256) {
+    uint32_t isa;
+    if (p.threads < 0 || p.threads > 256 ||
+        !brim_cpu_mask(p.cpu != NULL ? p.cpu : getenv("BRIM_CPU"), &isa)) {
         return BRIM_ERR_ARG;
     }
     brim_ctx *c = p.alloc != NULL ? p.alloc(p.user, sizeof *c) : malloc(sizeof *c);
@@ -43,6 +46,8 @@ brim_status brim_ctx_create(const brim_ctx_params *params, brim_ctx **ctx)
     memset(c, 0, sizeof *c);
     brim_parallel_init();
     c->params = p;
+    c->params.cpu = NULL; /* the caller's text may not live as long */
+    c->isa = isa;
     c->threads = p.threads;
     if (c->threads == 0) {
         const long n = sysconf(_SC_NPROCESSORS_ONLN);

@@ -11,7 +11,8 @@
 
 struct brim_ctx {
     brim_ctx_params params;
-    int threads; /* resolved: >= 1 */
+    int threads;  /* resolved: >= 1 */
+    uint32_t isa; /* enum brim_isa: what kernels may use */
     char error[512];
 };
 

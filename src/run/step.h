@@ -3,15 +3,9 @@
 #ifndef BRIM_RUN_STEP_H
 #define BRIM_RUN_STEP_H
 
+#include "kernels/epilogue.h"
 #include "run/op.h"
 #include "run/plan.h"
-
-/* How a fused dot step leaves its result. acc = dot - x_zero * sum(w) + bias_q, exact. */
-enum brim_emit {
-    BRIM_EMIT_FLOAT, /* (float)acc * multiplier[c] (+ bias[c]) */
-    BRIM_EMIT_CODES, /* clip(round_half_even((float)acc * multiplier[c]) + zero, lo, hi) */
-    BRIM_EMIT_ACC    /* acc modulo 2^32, as int32 */
-};
 
 /* A dot layer run in integers, up to and including its requantization. */
 struct brim_dot_step {

@@ -32,6 +32,9 @@ usage "unexpected 'more', expected MODEL" certify qdq.onnx more
 usage "threads: '1x', expected a whole number in 0..256" certify qdq.onnx --threads 1x
 usage "threads: '257'" certify qdq.onnx --threads=257
 usage "threads needs a value: N" certify qdq.onnx --threads
+usage "cpu: 'pentium' is none of scalar|" certify qdq.onnx --cpu pentium
+BRIM_CPU=pentium usage "BRIM_CPU: 'pentium' is none of scalar|" certify qdq.onnx
+expect 0 "$brim" inspect qdq.onnx --cpu scalar
 usage "seed: '-1', expected a whole number from 0" certify qdq.onnx --seed -1
 usage "seed: ''" certify qdq.onnx --seed ''
 usage "json takes no value" certify qdq.onnx --json=yes

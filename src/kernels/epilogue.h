@@ -1,0 +1,55 @@
+/* epilogue.h - what becomes of an exact total. SPDX-License-Identifier: Apache-2.0
+ *
+ *     acc = total + offset[c]                          within int32: whoever makes the kernel checks
+ *     ACC     acc
+ *     FLOAT   (float)acc * multiplier[c] (+ bias[c])                two roundings, never fused
+ *     CODES   rint(clip((float)acc * multiplier[c], lo, hi)) + zero  half to even; lo, hi integers
+ *
+ * Equal in every bit to docs/semantics.md's requantization, on every instruction set.
+ */
+#ifndef BRIM_KERNELS_EPILOGUE_H
+#define BRIM_KERNELS_EPILOGUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum brim_emit {
+    BRIM_EMIT_FLOAT, /* float */
+    BRIM_EMIT_CODES, /* uint8_t; an int8_t has the same bytes */
+    BRIM_EMIT_ACC    /* int32_t */
+};
+
+/* Arrays are [n] over output channels, borrowed. */
+struct brim_epilogue {
+    enum brim_emit emit;
+    const int32_t *offset;   /* NULL = 0 */
+    const float *multiplier; /* FLOAT and CODES */
+    const float *bias;       /* FLOAT; NULL = none */
+    float lo, hi;            /* CODES: least and greatest code, less zero */
+    int32_t zero;            /* CODES */
+};
+
+/* A block of totals: row i, column j at total[i * stride + j]; column j is channel first + j. */
+struct brim_epilogue_block {
+    const int32_t *total;
+    size_t stride;
+    size_t rows, columns, first;
+    void *y;         /* element (0, 0) of the block */
+    size_t y_stride; /* elements between rows */
+};
+
+struct brim_epilogue_variant {
+    const char *name;
+    uint32_t isa;
+    void (*run)(const struct brim_epilogue *e, const struct brim_epilogue_block *b);
+};
+
+/* Oldest first; the first is the scalar reference. */
+extern const struct brim_epilogue_variant brim_epilogue_variants[];
+extern const size_t brim_epilogue_variant_count;
+
+/* The newest that `isa` has. */
+const struct brim_epilogue_variant *brim_epilogue_choose(uint32_t isa);
+
+#endif

@@ -1,0 +1,67 @@
+/* gemm_variant.h - the table of gemm's inner loops, which packer, selector, tests and benchmarks
+ * read. SPDX-License-Identifier: Apache-2.0
+ *
+ * Packed weights, one format for every instruction set: panels of 16 outputs; a panel is a run of
+ * quads, a quad is 4 consecutive k of 16 outputs:
+ *
+ *     panel [quad][16 outputs][4 k]       64 bytes a quad: one zmm, two ymm, one tile row
+ *
+ * Each segment of the reduction is filled up to whole quads with zero weights, a panel to a multiple
+ * of BRIM_GEMM_QUADS quads, n to whole panels.
+ *
+ * x reaches the inner loops as bytes 0..255: codes of an int8 layer have 128 added, and the packer
+ * takes 128 * sum(w) off the offsets; proofs are about the bytes.
+ */
+#ifndef BRIM_KERNELS_GEMM_VARIANT_H
+#define BRIM_KERNELS_GEMM_VARIANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BRIM_GEMM_PANEL 16 /* outputs */
+#define BRIM_GEMM_QUADS 16 /* a panel's quads are a multiple: 64 k, one AMX tile */
+
+/* What a variant's plain additions ask of weights and inputs; each includes the ones before. */
+enum brim_gemm_need {
+    BRIM_GEMM_ANY,  /* exact for all codes */
+    BRIM_GEMM_PAIR, /* x0*w0 + x1*w1 of every even pair of k fits 16 bits: vpmaddubsw is exact */
+    BRIM_GEMM_LANE  /* sums of even, and of odd, pairs over every tile fit 16 bits: vpaddw is */
+};
+
+/* Part of a row's reduction: consecutive quads at one place of x. */
+struct brim_gemm_span {
+    size_t x;       /* bytes from the row's start */
+    uint32_t quads; /* at least 1 */
+    bool widen;     /* LANE: a tile ends here, add the 16-bit lanes into 32 bits */
+};
+
+/* Totals of `rows` rows and `panels` panels. Spans follow one another in the panel. */
+struct brim_gemm_tile {
+    unsigned rows, panels; /* 1..variant's */
+    const uint8_t *x;
+    size_t x_stride;
+    const struct brim_gemm_span *span;
+    size_t spans; /* the last widens */
+    const int8_t *w;
+    size_t w_stride; /* bytes between panels */
+    int32_t *y;      /* [rows][16 * panels], row i at y + i * y_stride */
+    size_t y_stride;
+    bool add; /* to what y holds */
+};
+
+struct brim_gemm_variant {
+    const char *name; /* "avx2-16" */
+    uint32_t isa;     /* enum brim_isa */
+    enum brim_gemm_need need;
+    unsigned rows, panels; /* largest tile */
+    unsigned unit;         /* spans are multiples of this many quads: 1, or 16 for AMX */
+    unsigned rank;         /* the allowed variant of highest rank runs */
+    void (*run)(const struct brim_gemm_tile *tile);
+};
+
+/* The first is the scalar reference. */
+extern const struct brim_gemm_variant *const brim_gemm_variants[];
+extern const size_t brim_gemm_variant_count;
+
+#endif
