@@ -34,8 +34,9 @@ static const struct cli_option common[] = {
      .kind = CLI_STRING,
      .value = "LEVEL",
      .offset = COMMON(cpu),
-     .help = "no instruction set beyond this one (default $BRIM_CPU, else all); never changes a result;\n"
-             "brim bench kernels --list names them"},
+     .help =
+         "no instruction set beyond this one (default $BRIM_CPU, else all); never changes a result;\n"
+         "brim bench kernels --list names them"},
     {.name = "quiet",
      .letter = 'q',
      .kind = CLI_FLAG,
