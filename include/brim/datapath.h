@@ -45,6 +45,23 @@ typedef struct brim_datapath {
     brim_stage stage[BRIM_MAX_STAGES];
 } brim_datapath;
 
+#define BRIM_MAX_FACTOR (1 << 20)
+
+/**
+ * Integer scales of the vectors of a dot product (VS-Quant, arXiv 2102.04503): where a tile of
+ * `vector` products ends, what its register hands on is multiplied by the vector's factor, the
+ * product of weight scale and activation scale, before it enters the next stage.
+ */
+typedef struct brim_factors {
+    uint64_t vector;        /**< products per factor: the tile of a stage other than the last */
+    const uint32_t *factor; /**< [ceil(k / vector)], each 0..BRIM_MAX_FACTOR */
+} brim_factors;
+
+/** Product of two integer scales of `bits` bits together, rounded to its upper `kept` bits, half
+ * up: (a*b + 2^(d-1)) >> d, d = bits - kept. kept 0 or >= bits: a*b. The layer's float scale is then
+ * 2^d times greater. */
+BRIM_API uint32_t brim_scale_product(uint32_t a, uint32_t b, unsigned bits, unsigned kept);
+
 /**
  * What happened while one dot product was added up. Every register is judged on exact terms, as if
  * nothing below it had overflowed, in the order in which its mode adds them.
@@ -100,6 +117,12 @@ BRIM_API unsigned brim_width_of(int64_t lo, int64_t hi);
 BRIM_API int64_t brim_datapath_dot(const brim_datapath *dp, const int32_t *w, const int32_t *x,
                                    size_t k, int64_t *scratch, brim_events *ev);
 
+/** The same with a factor at the end of every vector; factors NULL = brim_datapath_dot(). The first
+ * stage whose tile is the vector is the one that is scaled. */
+BRIM_API int64_t brim_datapath_dot_scaled(const brim_datapath *dp, const brim_factors *factors,
+                                          const int32_t *w, const int32_t *x, size_t k,
+                                          int64_t *scratch, brim_events *ev);
+
 /**
  * Worst-case bits of every stage over all inputs in [x_min, x_max] (widened to contain 0) and all
  * orders: need[i] is the narrowest width of stage i that no partial sum can leave.
@@ -114,6 +137,17 @@ BRIM_API BRIM_NODISCARD brim_status brim_datapath_need(brim_ctx *ctx, const brim
                                                        int64_t x_max, unsigned *need,
                                                        brim_range *range);
 
+/**
+ * The same with factors: a stage beyond the vectors sums factor * total of each vector. Because a
+ * factor that shrinks only shrinks the ranges, the need at the greatest factors of an input-dependent
+ * scale is the need of them all.
+ * @retval BRIM_ERR_ARG  also: no stage but the last has tiles of `vector` products, or a factor is
+ *                       out of range
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_datapath_need_scaled(
+    brim_ctx *ctx, const brim_datapath *dp, const brim_factors *factors, const int32_t *w, size_t k,
+    int64_t x_min, int64_t x_max, unsigned *need, brim_range *range);
+
 /** True when need[i] <= stage[i].width for every stage. */
 BRIM_API bool brim_datapath_fits(const brim_datapath *dp, const unsigned *need);
 
@@ -125,6 +159,11 @@ BRIM_API bool brim_datapath_fits(const brim_datapath *dp, const unsigned *need);
  */
 BRIM_API int64_t brim_datapath_witness(const brim_datapath *dp, size_t stage, const int32_t *w,
                                        size_t k, int64_t x_min, int64_t x_max, int32_t *x);
+
+/** The same with factors; NULL = brim_datapath_witness(). */
+BRIM_API int64_t brim_datapath_witness_scaled(const brim_datapath *dp, const brim_factors *factors,
+                                              size_t stage, const int32_t *w, size_t k,
+                                              int64_t x_min, int64_t x_max, int32_t *x);
 
 #ifdef __cplusplus
 }

@@ -42,4 +42,7 @@ static inline int64_t brim_add_clip(int64_t a, int64_t b, unsigned width)
     return brim_clip_i64(sum, brim_register_min(width), brim_register_max(width));
 }
 
+/* The stage whose registers the factors multiply; the last when no tile is as long as a vector. */
+size_t brim_factors_stage(const brim_datapath *dp, const brim_factors *factors);
+
 #endif

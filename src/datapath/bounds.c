@@ -37,13 +37,33 @@ unsigned brim_width_of(int64_t lo, int64_t hi)
     return magnitude < 2 ? 2 : 65 - (unsigned)__builtin_clzll(magnitude);
 }
 
+/* The codes of one dot product as a stage sees them: beyond the vectors, times their factors. */
+struct codes {
+    const int32_t *w;
+    size_t k;
+    const brim_factors *factors; /* NULL: as they are */
+};
+
+static struct codes codes_at(const brim_datapath *dp, const brim_factors *factors, size_t stage,
+                             const int32_t *w, size_t k)
+{
+    const bool beyond = factors != NULL && stage > brim_factors_stage(dp, factors);
+
+    return (struct codes){w, k, beyond ? factors : NULL};
+}
+
+static int64_t code(const struct codes *c, size_t i)
+{
+    return c->factors == NULL ? c->w[i]
+                              : (int64_t)c->w[i] * c->factors->factor[i / c->factors->vector];
+}
+
 /* Widen r by the products that one code can make; false when an end leaves int64. */
-static bool add_code(brim_range *r, int32_t w, const brim_range *x)
+static bool add_code(brim_range *r, int64_t w, const brim_range *x)
 {
     int64_t a, b;
 
-    if (__builtin_mul_overflow((int64_t)w, x->lo, &a) ||
-        __builtin_mul_overflow((int64_t)w, x->hi, &b)) {
+    if (__builtin_mul_overflow(w, x->lo, &a) || __builtin_mul_overflow(w, x->hi, &b)) {
         return false;
     }
     return !__builtin_add_overflow(r->lo, brim_min_i64(a, b), &r->lo) &&
@@ -61,10 +81,10 @@ static size_t tile_length(const brim_stage *s, size_t k)
     return s->tile == 0 || s->tile > k ? k : (size_t)s->tile;
 }
 
-static brim_status stage_need(brim_ctx *ctx, const brim_stage *s, const int32_t *w, size_t k,
+static brim_status stage_need(brim_ctx *ctx, const brim_stage *s, const struct codes *c,
                               brim_range x, unsigned *need, brim_range *range)
 {
-    const size_t tile = tile_length(s, k);
+    const size_t k = c->k, tile = tile_length(s, k);
     brim_range r = {0, 0};
 
     *need = brim_width_of(0, 0);
@@ -72,7 +92,7 @@ static brim_status stage_need(brim_ctx *ctx, const brim_stage *s, const int32_t 
         n = brim_min_size(tile, k - first);
         r = (brim_range){0, 0};
         for (size_t i = 0; i < n; i++) {
-            if (!add_code(&r, w[first + i], &x)) {
+            if (!add_code(&r, code(c, first + i), &x)) {
                 return brim_fail(ctx, BRIM_ERR_ARG,
                                  "partial sums of %zu products exceed 63 bits, expected smaller "
                                  "codes",
@@ -86,8 +106,57 @@ static brim_status stage_need(brim_ctx *ctx, const brim_stage *s, const int32_t 
     return BRIM_OK;
 }
 
+size_t brim_factors_stage(const brim_datapath *dp, const brim_factors *factors)
+{
+    size_t i = 0;
+
+    while (i + 1 < dp->n_stages && dp->stage[i].tile != factors->vector) {
+        i++;
+    }
+    return i;
+}
+
+uint32_t brim_scale_product(uint32_t a, uint32_t b, unsigned bits, unsigned kept)
+{
+    const uint64_t product = (uint64_t)a * b;
+
+    if (kept == 0 || kept >= bits) {
+        return (uint32_t)product;
+    }
+    const unsigned drop = bits - kept;
+    return (uint32_t)((product + (UINT64_C(1) << (drop - 1))) >> drop);
+}
+
+static brim_status check_factors(brim_ctx *ctx, const brim_datapath *dp,
+                                 const brim_factors *factors, size_t k)
+{
+    if (factors == NULL) {
+        return BRIM_OK;
+    }
+    if (factors->vector == 0 || brim_factors_stage(dp, factors) + 1 == dp->n_stages) {
+        return brim_fail(ctx, BRIM_ERR_ARG,
+                         "no stage but the last has tiles of %llu products, the vectors",
+                         (unsigned long long)factors->vector);
+    }
+    for (size_t g = 0; g * factors->vector < k; g++) {
+        if (factors->factor[g] > BRIM_MAX_FACTOR) {
+            return brim_fail(ctx, BRIM_ERR_ARG, "factor of vector %zu is %u, expected at most %d",
+                             g, factors->factor[g], BRIM_MAX_FACTOR);
+        }
+    }
+    return BRIM_OK;
+}
+
 brim_status brim_datapath_need(brim_ctx *ctx, const brim_datapath *dp, const int32_t *w, size_t k,
                                int64_t x_min, int64_t x_max, unsigned *need, brim_range *range)
+{
+    return brim_datapath_need_scaled(ctx, dp, NULL, w, k, x_min, x_max, need, range);
+}
+
+brim_status brim_datapath_need_scaled(brim_ctx *ctx, const brim_datapath *dp,
+                                      const brim_factors *factors, const int32_t *w, size_t k,
+                                      int64_t x_min, int64_t x_max, unsigned *need,
+                                      brim_range *range)
 {
     unsigned found[BRIM_MAX_STAGES];
     brim_range r = {0, 0};
@@ -96,8 +165,10 @@ brim_status brim_datapath_need(brim_ctx *ctx, const brim_datapath *dp, const int
         return brim_fail(ctx, BRIM_ERR_ARG, "input range is empty: minimum above maximum");
     }
     BRIM_TRY(brim_datapath_check(ctx, dp));
+    BRIM_TRY(check_factors(ctx, dp, factors, k));
     for (size_t i = 0; i < dp->n_stages; i++) {
-        BRIM_TRY(stage_need(ctx, &dp->stage[i], w, k, widened(x_min, x_max), &found[i], &r));
+        const struct codes c = codes_at(dp, factors, i, w, k);
+        BRIM_TRY(stage_need(ctx, &dp->stage[i], &c, widened(x_min, x_max), &found[i], &r));
     }
     for (size_t i = 0; i < dp->n_stages; i++) {
         need[i] = found[i];
@@ -125,9 +196,9 @@ struct worst {
     int64_t reach, value; /* reach: value or -value-1, so that equal widths compare by magnitude */
 };
 
-static struct worst find_worst(const brim_stage *s, const int32_t *w, size_t k, brim_range x)
+static struct worst find_worst(const brim_stage *s, const struct codes *c, brim_range x)
 {
-    const size_t tile = tile_length(s, k);
+    const size_t k = c->k, tile = tile_length(s, k);
     struct worst best = {0, 0, true, -1, 0};
 
     for (size_t first = 0, n; first < k; first += n) {
@@ -135,7 +206,7 @@ static struct worst find_worst(const brim_stage *s, const int32_t *w, size_t k, 
 
         n = brim_min_size(tile, k - first);
         for (size_t i = 0; i < n; i++) {
-            if (!add_code(&r, w[first + i], &x)) {
+            if (!add_code(&r, code(c, first + i), &x)) {
                 break; /* brim_datapath_need() has refused these */
             }
         }
@@ -152,14 +223,22 @@ static struct worst find_worst(const brim_stage *s, const int32_t *w, size_t k, 
 int64_t brim_datapath_witness(const brim_datapath *dp, size_t stage, const int32_t *w, size_t k,
                               int64_t x_min, int64_t x_max, int32_t *x)
 {
+    return brim_datapath_witness_scaled(dp, NULL, stage, w, k, x_min, x_max, x);
+}
+
+int64_t brim_datapath_witness_scaled(const brim_datapath *dp, const brim_factors *factors,
+                                     size_t stage, const int32_t *w, size_t k, int64_t x_min,
+                                     int64_t x_max, int32_t *x)
+{
     const brim_range range = widened(x_min, x_max);
-    const struct worst at = find_worst(&dp->stage[stage], w, k, range);
+    const struct codes c = codes_at(dp, factors, stage, w, k);
+    const struct worst at = find_worst(&dp->stage[stage], &c, range);
 
     for (size_t i = 0; i < k; i++) {
         x[i] = 0;
     }
     for (size_t i = at.first; i < at.first + at.n; i++) {
-        if (w[i] != 0) {
+        if (code(&c, i) != 0) {
             x[i] = (int32_t)((w[i] > 0) == at.high ? range.hi : range.lo);
         }
     }

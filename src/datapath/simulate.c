@@ -33,6 +33,9 @@ struct machine {
     const brim_datapath *dp;
     bool exact; /* registers of 64 bits: nothing wraps or clips, spills stay where they are */
     struct reg reg[BRIM_MAX_STAGES];
+    const brim_factors *factors; /* NULL: registers hand on what they hold */
+    size_t scaled;               /* the stage whose registers are multiplied on the way out */
+    size_t vector;               /* the vector that is being added up */
     int64_t *stack, *temp;
     size_t top;
     bool transient, persistent;
@@ -156,6 +159,18 @@ static int64_t add_greedy(const int64_t *a, size_t n, unsigned width, struct reg
 
 static void add_term(struct machine *m, size_t i, int64_t t);
 
+/* A register of stage i gives v to the next stage, times the vector's factor where vectors end. */
+static void hand_on(struct machine *m, size_t i, int64_t v)
+{
+    int64_t scaled = v;
+
+    if (m->factors != NULL && i == m->scaled &&
+        __builtin_mul_overflow(v, (int64_t)m->factors->factor[m->vector], &scaled)) {
+        scaled = v < 0 ? INT64_MIN : INT64_MAX; /* beyond what brim_datapath_need() accepts */
+    }
+    add_term(m, i + 1, scaled);
+}
+
 /* Spill: what the register held goes to the next stage, then the term takes its place; a term that
  * the register cannot hold goes to the next stage itself. */
 static void add_spilling(struct machine *m, size_t i, int64_t t)
@@ -171,11 +186,11 @@ static void add_spilling(struct machine *m, size_t i, int64_t t)
     }
     r->spilled = true;
     r->value = 0;
-    add_term(m, i + 1, held);
+    hand_on(m, i, held);
     if (brim_register_holds(width, t)) {
         r->value = t;
     } else {
-        add_term(m, i + 1, t);
+        hand_on(m, i, t);
     }
 }
 
@@ -256,7 +271,8 @@ static void end_tiles(struct machine *m, bool last)
     for (size_t i = 0; i + 1 < m->dp->n_stages && (last || m->reg[i].left == 0); i++) {
         const int64_t value = close_register(m, i);
 
-        add_term(m, i + 1, value);
+        hand_on(m, i, value);
+        m->vector += m->factors != NULL && i == m->scaled;
     }
 }
 
@@ -296,18 +312,29 @@ static void watch_products(const brim_stage *s, const int32_t *w, const int32_t 
 int64_t brim_datapath_dot(const brim_datapath *dp, const int32_t *w, const int32_t *x, size_t k,
                           int64_t *scratch, brim_events *ev)
 {
+    return brim_datapath_dot_scaled(dp, NULL, w, x, k, scratch, ev);
+}
+
+int64_t brim_datapath_dot_scaled(const brim_datapath *dp, const brim_factors *factors,
+                                 const int32_t *w, const int32_t *x, size_t k, int64_t *scratch,
+                                 brim_events *ev)
+{
+    const size_t scaled = factors != NULL ? brim_factors_stage(dp, factors) : 0;
+
     if (k == 0) {
         if (ev != NULL) {
             *ev = (brim_events){.min_width = (uint8_t)brim_width_of(0, 0)};
         }
         return 0;
     }
-    struct machine m = {.dp = dp, .stack = scratch, .temp = scratch + k};
+    struct machine m = {
+        .dp = dp, .factors = factors, .scaled = scaled, .stack = scratch, .temp = scratch + k};
 
     if (ev == NULL) {
         return run(&m, w, x, k);
     }
-    struct machine exact = {.dp = dp, .exact = true, .stack = scratch, .temp = scratch + k};
+    struct machine exact = m;
+    exact.exact = true;
     const int64_t total = run(&exact, w, x, k);
     *ev = (brim_events){.persistent = exact.persistent,
                         .transient = exact.transient && !exact.persistent};

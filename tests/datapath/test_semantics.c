@@ -98,6 +98,43 @@ static void check_sum(brim_ctx *ctx, const struct row *r)
                 oracle.product == ev.product && oracle.min_width == ev.min_width);
 }
 
+/* | vectors of | factors | datapath | products | result | events | needs outside | */
+static void check_scaled(brim_ctx *ctx, const struct row *r)
+{
+    const int32_t one[MAX_K] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int32_t w[MAX_K], listed[MAX_K];
+    uint32_t factor[MAX_K];
+    int64_t scratch[2 * MAX_K];
+    unsigned need[BRIM_MAX_STAGES];
+    brim_datapath dp;
+    brim_events ev;
+    struct oracle_events oracle;
+    const size_t k = numbers(r->cell[3], w), n = numbers(r->cell[1], listed);
+    const brim_factors factors = {(uint64_t)number(r->cell[0]), factor};
+
+    for (size_t i = 0; i < n; i++) {
+        factor[i] = (uint32_t)listed[i];
+    }
+    ASSERT_OK(ctx, brim_datapath_parse(ctx, r->cell[2], &dp));
+    assert_int_equal(n, (k + factors.vector - 1) / factors.vector);
+    assert_int_equal(brim_datapath_dot_scaled(&dp, &factors, w, one, k, scratch, &ev),
+                     number(r->cell[4]));
+    assert_string_equal(r->cell[5], ev.transient ? "transient" : ev.persistent ? "persistent" : "");
+    ASSERT_OK(ctx, brim_datapath_need_scaled(ctx, &dp, &factors, w, k, 0, 1, need, NULL));
+    assert_int_equal(need[dp.n_stages - 1], number(r->cell[6]));
+    assert_int_equal(oracle_dot_scaled(r->cell[2], factors.vector, factor, w, one, k, &oracle),
+                     number(r->cell[4]));
+    assert_true(oracle.transient == ev.transient && oracle.persistent == ev.persistent);
+}
+
+/* | weight scale | input scale | bits | kept | factor | */
+static void check_product(const struct row *r)
+{
+    assert_int_equal(brim_scale_product((uint32_t)number(r->cell[0]), (uint32_t)number(r->cell[1]),
+                                        (unsigned)number(r->cell[2]), (unsigned)number(r->cell[3])),
+                     number(r->cell[4]));
+}
+
 /* | w | x | x_zero | bias_q | total | acc | */
 static void check_acc(const struct row *r)
 {
@@ -154,6 +191,10 @@ static void check_row(brim_ctx *ctx, const char *first_heading, const struct row
 {
     if (strcmp(first_heading, "datapath") == 0) {
         check_sum(ctx, r);
+    } else if (strcmp(first_heading, "vectors of") == 0) {
+        check_scaled(ctx, r);
+    } else if (strcmp(first_heading, "weight scale") == 0) {
+        check_product(r);
     } else if (strcmp(first_heading, "acc") == 0) {
         check_requantize(r);
     } else if (r->n == 6) {
@@ -184,7 +225,7 @@ static void every_row_holds(void **state)
         }
     }
     (void)fclose(f);
-    assert_int_equal(rows, 45);
+    assert_int_equal(rows, 56);
     brim_ctx_free(ctx);
 }
 

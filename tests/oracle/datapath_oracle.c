@@ -21,6 +21,8 @@ struct eval {
     struct stage stage[8];
     int stages;
     const int32_t *w, *x;
+    int scaled; /* the stage whose results are multiplied, or -1 */
+    const uint32_t *factor;
     int exact; /* nothing is lost at the rails; overflows are noted instead */
     int transient, persistent;
 };
@@ -237,7 +239,8 @@ static struct list evaluate(struct eval *e, int i, size_t first, size_t n)
             struct list part = evaluate(e, i - 1, first + j, n - j < tile ? n - j : tile);
 
             for (size_t p = 0; p < part.n; p++) {
-                append(&terms, part.v[p]);
+                append(&terms,
+                       i - 1 == e->scaled ? part.v[p] * e->factor[(first + j) / tile] : part.v[p]);
             }
             free(part.v);
         }
@@ -267,11 +270,20 @@ static void note_first_stage(const struct eval *e, size_t k, struct oracle_event
 int64_t oracle_dot(const char *datapath, const int32_t *w, const int32_t *x, size_t k,
                    struct oracle_events *ev)
 {
-    struct eval e = {.w = w, .x = x};
-    struct eval shadow = {.w = w, .x = x, .exact = 1};
+    return oracle_dot_scaled(datapath, 0, NULL, w, x, k, ev);
+}
+
+int64_t oracle_dot_scaled(const char *datapath, size_t vector, const uint32_t *factor,
+                          const int32_t *w, const int32_t *x, size_t k, struct oracle_events *ev)
+{
+    struct eval e = {.w = w, .x = x, .scaled = -1, .factor = factor};
 
     parse(&e, datapath);
-    parse(&shadow, datapath);
+    for (int i = e.stages - 1; i-- > 0;) {
+        e.scaled = e.stage[i].tile == vector ? i : e.scaled;
+    }
+    struct eval shadow = e;
+    shadow.exact = 1;
     struct list result = evaluate(&e, e.stages - 1, 0, k);
     const int64_t value = (int64_t)result.v[0];
 

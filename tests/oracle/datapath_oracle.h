@@ -17,6 +17,10 @@ struct oracle_events {
 int64_t oracle_dot(const char *datapath, const int32_t *w, const int32_t *x, size_t k,
                    struct oracle_events *ev);
 
+/* What the first stage of tiles of `vector` products hands on is multiplied by factor[tile]. */
+int64_t oracle_dot_scaled(const char *datapath, size_t vector, const uint32_t *factor,
+                          const int32_t *w, const int32_t *x, size_t k, struct oracle_events *ev);
+
 /* Smallest width >= 2 whose two's complement register holds both lo and hi. */
 int oracle_width(int64_t lo, int64_t hi);
 
