@@ -1,5 +1,7 @@
-target_sources(brim PRIVATE src/kernels/dot_kernel.c src/kernels/dot_plan.c src/kernels/lanes32.c
-                            src/kernels/lanes64.c)
+if(NOT BRIM_KERNELS_ONLY) # the simulator needs OpenBLAS
+  target_sources(brim PRIVATE src/kernels/dot_kernel.c src/kernels/dot_plan.c src/kernels/lanes32.c
+                              src/kernels/lanes64.c)
+endif()
 
 # brim_kernel(<file> <flag>...): one family on one instruction set, built with its own flags and no
 # others, so that no compiler can slip a newer instruction into it. Folders x86, arm and wasm are

@@ -17,7 +17,8 @@ fi
     cat build/tidy.log
     exit 1
 }
-if git ls-files 'src/*.c' 'cli/*.c' 'check/*.c' | xargs -n 8 -P "$(nproc)" clang-tidy -quiet -p build/tidy >build/tidy.log 2>/dev/null; then
+if git ls-files 'src/*.c' 'cli/*.c' 'check/*.c' |
+    grep -vE '^src/(base/serial|kernels/(arm|wasm)/.*)[.]c' | xargs -n 8 -P "$(nproc)" clang-tidy -quiet -p build/tidy >build/tidy.log 2>/dev/null; then
     echo "tidy: clean"
 else
     grep -E 'warning:|error:' build/tidy.log | sort -u | head -40
