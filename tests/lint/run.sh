@@ -7,6 +7,12 @@ python3 tests/lint/layers.py || status=1
 python3 tests/lint/sizes.py || status=1
 python3 tests/lint/banned.py || status=1
 tests/lint/symbols.sh build/release || status=1
+for lint in spills isa; do
+    python3 tests/lint/$lint.py --self-test || status=1
+    for archive in build/release/libbrim.a build/release/ports/aarch64/libbrim.a; do
+        [ ! -f $archive ] || python3 tests/lint/$lint.py $archive || status=1
+    done
+done
 if git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror 2>build/format.log; then
     echo "format: clean"
 else
