@@ -44,7 +44,20 @@ typedef struct brim_layer_problem {
                                 Qronos ignore it */
     int64_t x_min, x_max; /**< input code range, contains 0 */
     const brim_datapath *datapath;
+    const uint8_t *keep; /**< [n][k] 0 = pruned: the code stays 0; NULL = nothing is */
 } brim_layer_problem;
+
+/** A weight scale for every vector of consecutive k (VS-Quant, arXiv 2102.04503). */
+typedef struct brim_vector_params {
+    size_t length;       /**< elements per scale, 0 = one scale per output (default) */
+    unsigned scale_bits; /**< 0 = a float per vector (single-level); 3..10 = an unsigned integer per
+                            vector times a float per output (two-level) */
+    brim_range_method range; /**< how far a vector's codes reach: its largest weight (MAX), a
+                                percentile of its magnitudes, or the least squared error */
+    double percentile;       /**< of PERCENTILE; default 99 */
+    bool published_order;    /**< round codes at the float scale and the scale to nearest, as
+                                published; default: the scale first and upward, so that nothing clips */
+} brim_vector_params;
 
 typedef struct brim_solve_params {
     brim_solver solver; /**< default OPTQ */
@@ -55,12 +68,17 @@ typedef struct brim_solve_params {
     unsigned effort; /**< EXACT: 0 = one scale, 1 = the usual search (default), 2 = wider search */
     bool full_error; /**< AXE on OPTQ: diffuse clip and shrink error too; default false, as in the
                         reference */
+    brim_vector_params vector; /**< default: one scale per output */
 } brim_solve_params;
 
 typedef struct brim_layer_solution {
-    int16_t *codes;   /**< [n][k], caller's storage */
-    float *scale;     /**< [n], caller's storage */
-    double error;     /**< out: squared error (W* - s q) H (W* - s q)^T, summed over outputs */
+    int16_t *codes;        /**< [n][k], caller's storage */
+    float *scale;          /**< [n], caller's storage */
+    float *vector_scale;   /**< [n][ceil(k/length)] single-level: each vector's scale, `scale` is 1;
+                                caller's storage, NULL without vectors */
+    uint16_t *vector_code; /**< the same shape, two-level: integer scales 0..2^bits-1, a weight is
+                                scale * vector_code * code; caller's storage */
+    double error;          /**< out: squared error (W* - s q) H (W* - s q)^T, summed over outputs */
     double norm;      /**< out: W* H W*^T, W* the least-squares target (W G^T + d W)(H + d I)^-1 */
     double rel_error; /**< out: error / norm; 0 where norm is 0 */
 } brim_layer_solution;

@@ -25,10 +25,11 @@ static double radius_of(const struct brim_budget_plan *plan, const struct brim_l
     return 2.0 * (double)l->hi / (double)(plan->x_max - plan->x_min);
 }
 
-brim_status brim_axe_thresholds(const struct brim_layer *layer, const double *w,
-                                const double *scale, size_t m, double *shrink)
+brim_status brim_axe_thresholds(const struct brim_layer *layer, const struct brim_sweep *s,
+                                double *shrink)
 {
     const struct brim_budget_plan *plan = &layer->plan;
+    const size_t m = s->m;
     const size_t k = layer->k;
     double *y = brim_alloc(layer->ctx, k, 2 * sizeof(double));
 
@@ -37,7 +38,8 @@ brim_status brim_axe_thresholds(const struct brim_layer *layer, const double *w,
     }
     for (size_t j = 0; j < m; j++) {
         for (size_t t = 0; t < k; t++) {
-            const double v = w[t * m + j] / scale[j];
+            const double unit = s->unit != NULL ? s->unit[t * m + j] : 1.0;
+            const double v = unit > 0.0 ? s->base[t * m + j] / (s->scale[j] * unit) : 0.0;
             y[layer->order[t]] = v < 0.0 ? -v : v;
         }
         for (size_t i = 0; i < plan->n_limits; i++) {
@@ -86,16 +88,17 @@ BRIM_CLONES static void round_lanes(const struct brim_sweep *s, size_t first, si
                                     double *e)
 {
     for (size_t j = 0; j < n; j++) {
-        const double scale = s->scale[first + j];
-        const double cap = s->cap[first + j];
-        const double y0 = v[j] / scale;
+        const double scale = s->column_scale[first + j];
+        const double round = s->column_round[first + j];
+        const double cap = s->column_cap[first + j];
+        const double y0 = v[j] / round;
         const double shrunk = (y0 < 0.0 ? -y0 : y0) - x->shrink[j]; /* [1] Pi */
         const double y1 = shrunk <= 0.0 ? 0.0 : y0 < 0.0 ? -shrunk : shrunk;
         const double up = x->up[j] - 0.5 > 0.0 ? x->up[j] - 0.5 : 0.0; /* [1] Psi */
         const double dn = x->dn[j] - 0.5 > 0.0 ? x->dn[j] - 0.5 : 0.0;
         const double y2 = y1 > up ? up : y1 < -dn ? -dn : y1;
         const double y3 = y2 > cap ? cap : y2 < -cap ? -cap : y2;
-        const double lost = s->full_error || y2 == y0 ? 0.0 : v[j] - scale * y2;
+        const double lost = s->full_error || y2 == y0 ? 0.0 : v[j] - round * y2;
         const double ref = s->has_ref ? s->base[t * s->m + first + j] : 0.0;
         q[j] = brim_lane_rint(y3);
         e[j] = (ref - lost) - scale * q[j];

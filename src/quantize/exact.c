@@ -64,7 +64,7 @@ void brim_step_exact(const struct brim_sweep *s, size_t t, const double *v, doub
         const size_t n = brim_min_size(LANES, m - first);
         struct bounds b;
         for (size_t j = 0; j < n; j++) {
-            b.up[j] = b.dn[j] = s->cap[first + j];
+            b.up[j] = b.dn[j] = s->column_cap[first + j];
         }
         for (size_t i = 0; i < plan->n_limits; i++) {
             const size_t at = (plan->limit[i].first + k / plan->limit[i].tile) * m + first;
@@ -77,8 +77,8 @@ void brim_step_exact(const struct brim_sweep *s, size_t t, const double *v, doub
                 bound_lanes(n, (double)-plan->x_min, lo, hi, &b);
             }
         }
-        clamp_lanes(n, &b, v + first, s->scale + first, q + first);
+        clamp_lanes(n, &b, v + first, s->column_round + first, q + first);
     }
-    error_lanes(m, s->has_ref ? s->base + t * m : NULL, s->scale, q, e);
+    error_lanes(m, s->has_ref ? s->base + t * m : NULL, s->column_scale, q, e);
     brim_lane_rooms_take(plan, s->rooms, k, m, q);
 }

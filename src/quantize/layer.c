@@ -106,17 +106,22 @@ static brim_status make_norms(struct brim_layer *l)
     }
     brim_layer_errors(l, copy, l->n, l->norm);
     brim_free(l->ctx, copy);
+    return BRIM_OK;
+}
+
+void brim_layer_reach(struct brim_layer *l)
+{
     for (size_t c = 0; c < l->n; c++) {
         l->w_max[c] = 0.0;
     }
     for (size_t t = 0; t < l->k; t++) {
         for (size_t c = 0; c < l->n; c++) {
             const double w = l->target[t * l->n + c];
-            const double a = w < 0.0 ? -w : w;
+            const double unit = brim_layer_unit(l, c, l->order[t]);
+            const double a = unit > 0.0 ? (w < 0.0 ? -w : w) / unit : 0.0;
             l->w_max[c] = a > l->w_max[c] ? a : l->w_max[c];
         }
     }
-    return BRIM_OK;
 }
 
 brim_status brim_layer_prepare(struct brim_layer *l)
@@ -145,6 +150,7 @@ brim_status brim_layer_prepare(struct brim_layer *l)
     l->damp = f.damp;
     BRIM_TRY(make_target(l, &f));
     BRIM_TRY(make_norms(l));
+    BRIM_TRY(brim_layer_units(l, false));
     if (l->par.solver == BRIM_SOLVER_GPFQ) {
         BRIM_TRY(brim_gpfq_prepare(l));
     }

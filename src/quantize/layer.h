@@ -35,7 +35,9 @@ struct brim_layer {
     double *r;      /* [k] */
     double *target; /* W* [k][n]; 0 where the input never moves */
     double *norm;   /* [n] W* H W*^T */
-    double *w_max;  /* [n] largest |W*| */
+    double *w_max;  /* [n] largest |W*| / unit */
+    double *unit;   /* [n][k] K order: code q is scale * unit * q; 0 = pruned; NULL: all 1 */
+    double *round;  /* [n][k] codes are rounded at scale * round; NULL: at unit */
     double *greedy; /* GPFQ: its pull matrix [k][k] */
     double *start;  /* GPFQ: base [k][n]; QRONOS: first row [n] */
 };
@@ -44,6 +46,18 @@ struct brim_layer {
  */
 BRIM_NODISCARD brim_status brim_layer_prepare(struct brim_layer *layer);
 void brim_layer_free(struct brim_layer *layer);
+
+static inline double brim_layer_unit(const struct brim_layer *layer, size_t channel, size_t k)
+{
+    return layer->unit != NULL ? layer->unit[channel * layer->k + k] : 1.0;
+}
+
+/* Units of vectors and of pruned weights from the target: fills layer->unit and ->round, and ->w_max
+ * by them. grow: larger units where codes would otherwise overflow their register. */
+BRIM_NODISCARD brim_status brim_layer_units(struct brim_layer *layer, bool grow);
+void brim_layer_reach(struct brim_layer *layer); /* fills ->w_max */
+/* The vectors' scales of a finished solution, from the units. */
+void brim_layer_vector_scales(const struct brim_layer *layer, brim_layer_solution *out);
 
 /* e[k][m] (processing order, overwritten): err[j] = e_j H e_j^T for each lane j. */
 void brim_layer_errors(const struct brim_layer *layer, double *e, size_t m, double *err);
@@ -68,6 +82,9 @@ BRIM_NODISCARD brim_status brim_solve_project(const struct brim_layer *layer,
 /* The search; starts from and is never worse than brim_solve_plain(AXE). */
 BRIM_NODISCARD brim_status brim_solve_exact(const struct brim_layer *layer,
                                             brim_layer_solution *out);
+/* The same for vectors, with larger units where they pay; out->scale as for AXE. */
+BRIM_NODISCARD brim_status brim_solve_exact_vectors(struct brim_layer *layer,
+                                                    brim_layer_solution *out);
 
 /* largest / code as a float, never 0 or subnormal; 1 for a channel of zeros. */
 float brim_layer_scale(double largest, int64_t code);

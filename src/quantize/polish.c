@@ -1,12 +1,14 @@
 /* polish.c - see polish.h. SPDX-License-Identifier: Apache-2.0
  *
- * Symbols     E(q) = (s q - w) H (s q - w), g = H (s q - w)
- * Single      changing code k by d changes E by 2 d s g[k] + d^2 s^2 H[k][k]; the best d is
- *             -g[k] / (s H[k][k]) rounded and clamped to the room that the other codes leave.
- * Pair        changing i by di and j by dj adds 2 di dj s^2 H[i][j] to the two single changes. A
- * pair that frees budget at i and spends it at j keeps a full register full. Scale       given q, E
- * is least at s = (q H w) / (q H q). Invariant   E never rises; every register holds after every
- * move. Cost        a single move O(k), a round of pairs O(k^2). */
+ * Symbols     u[k] the unit of code k, U = diag(u); E(q) = (s U q - w) H (s U q - w),
+ *             g = H (s U q - w)
+ * Single      changing code k by d changes E by 2 d s u[k] g[k] + d^2 s^2 u[k]^2 H[k][k]; the best d
+ *             is -g[k] / (s u[k] H[k][k]) rounded and clamped to the room that the others leave.
+ * Pair        changing i by di and j by dj adds 2 di dj s^2 u[i] u[j] H[i][j] to the two single
+ *             changes. A pair that frees budget at i and spends it at j keeps a full register full.
+ * Scale       given q, E is least at s = (U q H w) / (U q H U q).
+ * Invariant     E never rises; every register holds after every move.
+ * Cost        a single move O(k), a round of pairs O(k^2). */
 #include "quantize/polish.h"
 
 #include "base/clones.h"
@@ -22,7 +24,7 @@ BRIM_CLONES static void axpy(size_t n, double f, const double *restrict x, doubl
 
 static void move(struct brim_polish *p, size_t k, int64_t d)
 {
-    axpy(p->k, (double)d * (double)p->scale, p->h + k * p->k, p->g);
+    axpy(p->k, (double)d * (double)p->scale * p->unit[k], p->h + k * p->k, p->g);
     p->q[k] = (int16_t)(p->q[k] + d);
 }
 
@@ -47,12 +49,12 @@ static void replace(struct brim_polish *p, size_t k, int64_t from, int64_t to)
 static int64_t best_single(struct brim_polish *p, size_t k)
 {
     const double h = p->h[k * p->k + k];
-    const double s = (double)p->scale;
+    const double s = (double)p->scale * p->unit[k];
     int64_t bound[2] = {p->qmax, p->qmax};
     double want;
     int64_t to;
 
-    if (!(h > 0.0)) {
+    if (!(h > 0.0) || !(s > 0.0)) {
         return 0;
     }
     want = (double)p->q[k] - p->g[k] / (s * h);
@@ -70,12 +72,11 @@ static int64_t best_single(struct brim_polish *p, size_t k)
 
 static size_t single_round(struct brim_polish *p)
 {
-    const double s = (double)p->scale;
     size_t moved = 0;
 
     for (size_t k = 0; k < p->k; k++) {
         const int64_t d = best_single(p, k);
-        const double h = p->h[k * p->k + k] * s;
+        const double h = p->h[k * p->k + k] * ((double)p->scale * p->unit[k]);
         if (d == 0 || !(2.0 * (double)d * p->g[k] + (double)(d * d) * h < 0.0)) {
             continue;
         }
@@ -89,10 +90,10 @@ static size_t single_round(struct brim_polish *p)
 /* cost[j] = change of E / s by d at j */
 BRIM_CLONES static void pair_costs(size_t n, double d, const double *restrict g,
                                    const double *restrict hd, const double *restrict hi,
-                                   double *restrict cost)
+                                   const double *restrict unit, double *restrict cost)
 {
     for (size_t j = 0; j < n; j++) {
-        cost[j] = d * (2.0 * (g[j] + hi[j])) + hd[j];
+        cost[j] = d * (2.0 * (g[j] + hi[j])) * unit[j] + hd[j];
     }
 }
 
@@ -154,9 +155,9 @@ static void find_partner(struct brim_polish *p, size_t i, int64_t d, const doubl
 /* Try di at i with its best partner; true when the pair was made. */
 static bool try_pair(struct brim_polish *p, size_t i, int64_t di, const double *hd)
 {
-    const double s = (double)p->scale;
+    const double s = (double)p->scale * p->unit[i];
     const double *row = p->h + i * p->k;
-    const double own = 2.0 * (double)di * p->g[i] + row[i] * s;
+    const double own = (2.0 * (double)di * p->g[i] + row[i] * s) * p->unit[i];
     const int64_t q = p->q[i];
     struct pair best = {i, 0, -own - 1e-12 * (own < 0.0 ? -own : own)};
     double *hi = p->scratch + p->k;
@@ -170,7 +171,7 @@ static bool try_pair(struct brim_polish *p, size_t i, int64_t di, const double *
     }
     replace(p, i, q, q + di);
     for (int64_t d = -1; d <= 1; d += 2) {
-        pair_costs(p->k, (double)d, p->g, hd, hi, cost);
+        pair_costs(p->k, (double)d, p->g, hd, hi, p->unit, cost);
         find_partner(p, i, d, cost, &best);
     }
     if (best.d == 0) {
@@ -190,7 +191,8 @@ static size_t pair_round(struct brim_polish *p)
 
     for (size_t j = 0; j < p->k; j++) {
         const double h = p->h[j * p->k + j];
-        hd[j] = h > 0.0 ? h * (double)p->scale : BARRED;
+        const double u = p->unit[j];
+        hd[j] = h > 0.0 && u > 0.0 ? h * (double)p->scale * u * u : BARRED;
     }
     for (size_t i = 0; i < p->k; i++) {
         if (hd[i] < BARRED) {
@@ -209,8 +211,8 @@ static bool refit(struct brim_polish *p)
     float scale;
 
     for (size_t k = 0; k < p->k; k++) {
-        qhw += (double)p->q[k] * p->hw[k];
-        qhq += (double)p->q[k] * ((p->g[k] + p->hw[k]) / s);
+        qhw += (double)p->q[k] * p->unit[k] * p->hw[k];
+        qhq += (double)p->q[k] * p->unit[k] * ((p->g[k] + p->hw[k]) / s);
     }
     if (!(qhq > 0.0) || !(qhw > 0.0)) {
         return false;
@@ -231,7 +233,7 @@ static double energy(const struct brim_polish *p)
     double e = 0.0;
 
     for (size_t k = 0; k < p->k; k++) {
-        e += p->g[k] * ((double)p->scale * (double)p->q[k] - p->w[k]);
+        e += p->g[k] * ((double)p->scale * p->unit[k] * (double)p->q[k] - p->w[k]);
     }
     return e > 0.0 ? e : 0.0;
 }

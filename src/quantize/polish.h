@@ -12,13 +12,14 @@ struct brim_polish {
     const double *h;        /* [k][k] */
     const double *w;        /* [k] target */
     const double *hw;       /* [k] H w */
+    const double *unit;     /* [k] code q stands for scale * unit * q; 0: it stays 0 */
     double norm;            /* w H w */
     unsigned sweeps;        /* at most so many rounds of single moves */
     unsigned pairs;         /* at most so many rounds of pair moves */
-    double *g;              /* [k] in and out: H (s q - w) */
+    double *g;              /* [k] in and out: H (s u q - w) */
     int16_t *q;             /* [k] in and out */
     float scale;            /* in and out */
-    double err;             /* out: (s q - w) H (s q - w) */
+    double err;             /* out: (s u q - w) H (s u q - w) */
     struct brim_room *room; /* [n_registers] scratch */
     double *scratch;        /* [4 k] */
 };

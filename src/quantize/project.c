@@ -100,7 +100,9 @@ brim_status brim_solve_project(const struct brim_layer *layer, brim_layer_soluti
     }
     for (size_t c = 0; c < layer->n; c++) {
         for (size_t t = 0; t < k; t++) {
-            y[layer->order[t]] = layer->target[t * layer->n + c] / (double)out->scale[c];
+            const double unit = brim_layer_unit(layer, c, layer->order[t]);
+            y[layer->order[t]] =
+                unit > 0.0 ? layer->target[t * layer->n + c] / ((double)out->scale[c] * unit) : 0.0;
         }
         project_channel(layer, y, a, room, out->codes + c * k);
     }

@@ -114,7 +114,8 @@ static double binding_scale(const struct brim_layer *l, size_t c, double *room)
         room[i] = 0.0;
     }
     for (size_t t = 0; t < l->k; t++) {
-        const double w = l->target[t * l->n + c];
+        const double unit = brim_layer_unit(l, c, l->order[t]);
+        const double w = unit > 0.0 ? l->target[t * l->n + c] / unit : 0.0;
         const double nu = (double)plan->x_max;
         const double mu = (double)plan->x_min;
         for (size_t i = 0; i < plan->n_limits; i++) {
@@ -290,6 +291,7 @@ static brim_status refine(struct search *s)
 
 struct bench {
     double *w, *hw, *e, *g; /* [n or rows][k] */
+    double *one;            /* [k] units of a layer without any */
     double *scratch;        /* [4 k] */
     struct brim_room *room;
     int16_t *q;
@@ -303,13 +305,18 @@ static brim_status make_bench(struct search *s, struct bench *b, size_t rows)
     b->hw = brim_arena_alloc(&s->arena, s->n * k, sizeof(double));
     b->e = brim_arena_alloc(&s->arena, rows * k, sizeof(double));
     b->g = brim_arena_alloc(&s->arena, rows * k, sizeof(double));
+    b->one = brim_arena_alloc(&s->arena, k, sizeof(double));
     b->scratch = brim_arena_alloc(&s->arena, 4 * k, sizeof(double));
     b->q = brim_arena_alloc(&s->arena, k, sizeof(int16_t));
     b->room = brim_arena_alloc(&s->arena, s->layer->plan.n_registers + 1, sizeof *b->room);
-    return b->w == NULL || b->hw == NULL || b->e == NULL || b->g == NULL || b->scratch == NULL ||
-                   b->q == NULL || b->room == NULL
-               ? BRIM_ERR_NOMEM
-               : BRIM_OK;
+    if (b->w == NULL || b->hw == NULL || b->e == NULL || b->g == NULL || b->one == NULL ||
+        b->scratch == NULL || b->q == NULL || b->room == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < k; i++) {
+        b->one[i] = 1.0;
+    }
+    return BRIM_OK;
 }
 
 /* y[rows][k] = x[rows][k] H */
@@ -331,6 +338,7 @@ static void polish_kept(struct search *s, const struct bench *b, size_t c, size_
                             .h = l->p->h,
                             .w = b->w + c * l->k,
                             .hw = b->hw + c * l->k,
+                            .unit = l->unit != NULL ? l->unit + s->channel[c].index * l->k : b->one,
                             .norm = l->norm[s->channel[c].index],
                             .sweeps = s->plan->sweeps,
                             .pairs = pairs,
@@ -380,7 +388,9 @@ static void load_rows(struct search *s, const struct bench *b)
         }
         for (size_t i = 0; i < ch->n_kept; i++, row++) {
             for (size_t t = 0; t < l->k; t++) {
-                b->e[row * l->k + t] = ch->kept[i].scale * (double)ch->kept[i].q[t] - w[t];
+                b->e[row * l->k + t] = ch->kept[i].scale * brim_layer_unit(l, ch->index, t) *
+                                           (double)ch->kept[i].q[t] -
+                                       w[t];
             }
         }
     }

@@ -23,7 +23,8 @@ void brim_solve_params_init(brim_solve_params *p)
                              .budget = BRIM_BUDGET_EXACT,
                              .wbits = 8,
                              .damping = 0.01,
-                             .effort = 1};
+                             .effort = 1,
+                             .vector = {.percentile = 99.0}};
 }
 
 /* ---- checks ---- */
@@ -48,6 +49,23 @@ static bool finite_f64(const double *v, size_t n)
     return true;
 }
 
+static brim_status check_vector(brim_ctx *ctx, const brim_vector_params *v)
+{
+    if (v->length == 0) {
+        return BRIM_OK;
+    }
+    if (v->scale_bits != 0 && (v->scale_bits < 3 || v->scale_bits > 10)) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "vector scales of %u bits, expected 0 or 3 to 10",
+                         v->scale_bits);
+    }
+    if ((int)v->range < 0 || v->range > BRIM_RANGE_MSE ||
+        !(v->percentile > 0.0 && v->percentile <= 100.0)) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "range %d or percentile %g of vectors is unknown",
+                         (int)v->range, v->percentile);
+    }
+    return BRIM_OK;
+}
+
 static brim_status check_params(brim_ctx *ctx, const brim_solve_params *s)
 {
     if ((int)s->solver < 0 || s->solver > BRIM_SOLVER_QRONOS || (int)s->budget < 0 ||
@@ -61,7 +79,7 @@ static brim_status check_params(brim_ctx *ctx, const brim_solve_params *s)
     if (!(s->damping >= 0.0 && s->damping <= 1.0)) {
         return brim_fail(ctx, BRIM_ERR_ARG, "damping %g, expected 0 to 1", s->damping);
     }
-    return BRIM_OK;
+    return check_vector(ctx, &s->vector);
 }
 
 static brim_status check_problem(brim_ctx *ctx, const brim_layer_problem *p)
@@ -184,9 +202,9 @@ static brim_status error_chunk(void *arg, size_t chunk, int worker)
     for (size_t t = 0; t < l->k; t++) {
         for (size_t j = 0; j < m; j++) {
             const size_t c = first + j;
-            e[t * m + j] =
-                l->target[t * l->n + c] -
-                (double)task->s->scale[c] * (double)task->s->codes[c * l->k + l->order[t]];
+            e[t * m + j] = l->target[t * l->n + c] -
+                           (double)task->s->scale[c] * brim_layer_unit(l, c, l->order[t]) *
+                               (double)task->s->codes[c * l->k + l->order[t]];
         }
     }
     brim_layer_errors(l, e, m, task->err + first);
@@ -227,7 +245,7 @@ static brim_status relative_error(const struct brim_layer *l, brim_layer_solutio
     return status;
 }
 
-static brim_status solve_budget(const struct brim_layer *l, brim_layer_solution *out)
+static brim_status solve_budget(struct brim_layer *l, brim_layer_solution *out)
 {
     for (size_t c = 0; c < l->n; c++) {
         out->scale[c] = brim_layer_scale(l->w_max[c], l->qmax);
@@ -239,7 +257,8 @@ static brim_status solve_budget(const struct brim_layer *l, brim_layer_solution 
     case BRIM_BUDGET_PROJECT:
         return brim_solve_project(l, out);
     case BRIM_BUDGET_EXACT:
-        return brim_solve_exact(l, out);
+        return l->par.vector.length > 0 ? brim_solve_exact_vectors(l, out)
+                                        : brim_solve_exact(l, out);
     }
     return BRIM_ERR_INTERNAL;
 }
@@ -268,14 +287,47 @@ static brim_status solve_prepared(struct brim_layer *l, brim_layer_solution *out
     BRIM_TRY(brim_layer_prepare(l));
     BRIM_TRY(solve_budget(l, out));
     BRIM_TRY(check_solution(l, out));
-    return relative_error(l, out);
+    BRIM_TRY(relative_error(l, out));
+    brim_layer_vector_scales(l, out);
+    return BRIM_OK;
+}
+
+/* What binds the codes: every stage, but with vectors only those up to them. What lies beyond sums
+ * totals times factors and is wide; the caller certifies it. */
+static brim_status compile_budget(struct brim_layer *l)
+{
+    const brim_datapath *dp = l->p->datapath;
+    const int64_t x_range[2] = {l->p->x_min, l->p->x_max};
+    const size_t length = l->par.vector.length;
+    struct brim_budget_plan *plan = &l->plan;
+
+    if (dp == NULL) {
+        return brim_fail(l->ctx, BRIM_ERR_ARG, "a budget needs a datapath");
+    }
+    BRIM_TRY(brim_budget_compile(l->ctx, dp, l->k, l->qmax, x_range, plan));
+    if (length == 0 || length >= l->k) {
+        return BRIM_OK;
+    }
+    size_t last = 0;
+    while (last + 1 < dp->n_stages && dp->stage[last].tile != length) {
+        last++;
+    }
+    if (last + 1 == dp->n_stages) {
+        return brim_fail(l->ctx, BRIM_ERR_ARG,
+                         "no stage of the datapath but the last has tiles of %zu products, the "
+                         "vectors",
+                         length);
+    }
+    while (plan->n_limits > 0 && plan->limit[plan->n_limits - 1].stage > last) {
+        plan->n_registers = plan->limit[--plan->n_limits].first;
+    }
+    return BRIM_OK;
 }
 
 brim_status brim_solve_layer(brim_ctx *ctx, const brim_layer_problem *problem,
                              const brim_solve_params *params, brim_layer_solution *solution)
 {
     struct brim_layer l = {.ctx = ctx, .p = problem, .par = *params};
-    const int64_t x_range[2] = {problem->x_min, problem->x_max};
     brim_status status;
 
     BRIM_TRY(check_params(ctx, params));
@@ -284,10 +336,7 @@ brim_status brim_solve_layer(brim_ctx *ctx, const brim_layer_problem *problem,
     l.k = problem->k;
     l.qmax = (int64_t)(1U << (params->wbits - 1)) - 1;
     if (params->budget != BRIM_BUDGET_NONE) {
-        if (problem->datapath == NULL) {
-            return brim_fail(ctx, BRIM_ERR_ARG, "a budget needs a datapath");
-        }
-        BRIM_TRY(brim_budget_compile(ctx, problem->datapath, l.k, l.qmax, x_range, &l.plan));
+        BRIM_TRY(compile_budget(&l));
     }
     solution->error = solution->norm = solution->rel_error = 0.0;
     if (l.n == 0) {

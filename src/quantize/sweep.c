@@ -44,7 +44,7 @@ BRIM_CLONES static void add_cost(const struct brim_sweep *s, size_t t, const dou
                                  const double *restrict q, const double *restrict e)
 {
     const double r = s->r[t];
-    const double *restrict scale = s->scale;
+    const double *restrict scale = s->column_scale;
     double *restrict cost = s->cost;
 
     for (size_t j = 0; j < s->m; j++) {
@@ -63,11 +63,12 @@ BRIM_CLONES static void store_codes(size_t m, const double *restrict q, int16_t 
 BRIM_CLONES static void round_free(const struct brim_sweep *s, size_t t, const double *v, double *q,
                                    double *e)
 {
-    const double *restrict scale = s->scale;
-    const double *restrict cap = s->cap;
+    const double *restrict scale = s->column_scale;
+    const double *restrict round = s->column_round;
+    const double *restrict cap = s->column_cap;
 
     for (size_t j = 0; j < s->m; j++) {
-        double y = v[j] / scale[j];
+        double y = v[j] / round[j];
         y = y < cap[j] ? y : cap[j];
         y = y > -cap[j] ? y : -cap[j];
         q[j] = brim_lane_rint(y);
@@ -115,6 +116,19 @@ void brim_lane_rooms_take(const struct brim_budget_plan *plan, struct brim_lane_
     }
 }
 
+/* A code that must be 0 has a cap of 0; its scale then only has to be something to divide by. */
+static void load_column(const struct brim_sweep *s, size_t t)
+{
+    const double *unit = s->unit + t * s->m;
+    const double *round = s->round != NULL ? s->round + t * s->m : unit;
+
+    for (size_t j = 0; j < s->m; j++) {
+        s->column_round[j] = round[j] > 0.0 ? s->scale[j] * round[j] : 1.0;
+        s->column_scale[j] = unit[j] > 0.0 ? s->scale[j] * unit[j] : 1.0;
+        s->column_cap[j] = unit[j] > 0.0 ? s->cap[j] : 0.0;
+    }
+}
+
 static void run_block(const struct brim_sweep *s, size_t first, size_t end)
 {
     const size_t m = s->m;
@@ -129,6 +143,9 @@ static void run_block(const struct brim_sweep *s, size_t first, size_t end)
             for (size_t j = 0; j < m; j++) {
                 v[j] = s->first[j];
             }
+        }
+        if (s->unit != NULL) {
+            load_column(s, t);
         }
         s->step(s, t, v, q, s->e + t * m);
         store_codes(m, q, s->q + t * m);

@@ -38,7 +38,11 @@ struct brim_sweep {
     double *first;   /* [m] v[0] when has_first */
     double *scale;   /* [m] */
     double *cap;     /* [m] largest code */
-    double *shrink;  /* AXE: soft threshold [register][m] */
+    double *unit;    /* [k][m] what a code counts for, in scales; 0 = it must be 0; NULL: all 1 */
+    double *round;   /* [k][m] what codes are rounded at instead, in scales; NULL: unit */
+    /* [m] of the column at hand: scale * unit, scale * round, cap or 0 */
+    double *column_scale, *column_round, *column_cap;
+    double *shrink; /* AXE: soft threshold [register][m] */
     struct brim_lane_rooms rooms;
     double *e;    /* [k][m] out */
     double *v;    /* [block + 1][m] scratch */
@@ -77,9 +81,9 @@ brim_step_fn brim_step_free;  /* no budget */
 brim_step_fn brim_step_exact; /* integer clamp */
 brim_step_fn brim_step_axe;   /* soft threshold, strict bound with slack */
 
-/* AXE's soft thresholds for lanes of weights w[k][m] (processing order): shrink[register][m]. */
-BRIM_NODISCARD brim_status brim_axe_thresholds(const struct brim_layer *layer, const double *w,
-                                               const double *scale, size_t m, double *shrink);
+/* AXE's soft thresholds for the lanes loaded into s: shrink[register][m]. */
+BRIM_NODISCARD brim_status brim_axe_thresholds(const struct brim_layer *layer,
+                                               const struct brim_sweep *s, double *shrink);
 
 /* Duchi et al. 2008: the threshold theta with sum max(|v| - theta, 0) = radius, 0 when |v| sums to
  * less. a: |v| in any order, sorted here. */
