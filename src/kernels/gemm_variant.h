@@ -58,6 +58,13 @@ struct brim_gemm_variant {
     unsigned unit;         /* spans are multiples of this many quads: 1, or 16 for AMX */
     unsigned rank;         /* the allowed variant of highest rank runs */
     void (*run)(const struct brim_gemm_tile *tile);
+
+    /* NULL, or for tile registers: begin() before the first tile and before tiles of another number
+     * of rows (after begin(32) also 16), end() after the last, all in one thread. Either costs as
+     * much as a small tile, so whole K in a tile, long runs of equal rows, and last rows joined to
+     * some that are done already. */
+    void (*begin)(unsigned rows);
+    void (*end)(void);
 };
 
 /* The first is the scalar reference. */
