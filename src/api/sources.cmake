@@ -1,2 +1,2 @@
-target_sources(brim PRIVATE src/api/bench_solver.c src/api/inspect.c src/api/quantize.c src/api/quantize_solve.c
-                            src/api/run.c)
+target_sources(brim PRIVATE src/api/bench_clock.c src/api/bench_model.c src/api/bench_solver.c
+                            src/api/inspect.c src/api/quantize.c src/api/quantize_solve.c src/api/run.c)

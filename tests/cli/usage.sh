@@ -51,7 +51,7 @@ usage "layer: 'wbits=9', expected" quantize float.onnx -o o.onnx --calib synth:g
 usage "layer: 'conv', expected PATTERN" quantize float.onnx -o o.onnx --calib synth:glyphs --layer conv
 usage "expected --data DATA" run float.onnx
 usage "unknown" run float.onnx --data nonsense:x
-usage "'memory', expected solver" bench memory
+usage "'memory', expected " bench memory
 usage "expected a verb (see brim --help)"
 usage "help: unknown verb 'quantise'" help quantise
 usage "unexpected 'x', expected no operand" version x
