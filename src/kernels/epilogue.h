@@ -1,10 +1,11 @@
 /* epilogue.h - what becomes of an exact total. SPDX-License-Identifier: Apache-2.0
  *
- *     acc = total + offset[c]                          within int32: whoever makes the kernel checks
+ *     acc = total + offset[c]       modulo 2^32; whoever makes the kernel checks that it fits int32
  *     ACC     acc
  *     FLOAT   (float)acc * multiplier[c] (+ bias[c])                two roundings, never fused
  *     CODES   rint(clip((float)acc * multiplier[c], lo, hi)) + zero  half to even; lo, hi integers
  *
+ * A product that is not a number clips to lo.
  * Equal in every bit to docs/semantics.md's requantization, on every instruction set.
  */
 #ifndef BRIM_KERNELS_EPILOGUE_H
@@ -39,10 +40,12 @@ struct brim_epilogue_block {
     size_t y_stride; /* elements between rows */
 };
 
+typedef void brim_epilogue_run(const struct brim_epilogue *e, const struct brim_epilogue_block *b);
+
 struct brim_epilogue_variant {
     const char *name;
     uint32_t isa;
-    void (*run)(const struct brim_epilogue *e, const struct brim_epilogue_block *b);
+    brim_epilogue_run *run;
 };
 
 /* Oldest first; the first is the scalar reference. */
@@ -51,5 +54,8 @@ extern const size_t brim_epilogue_variant_count;
 
 /* The newest that `isa` has. */
 const struct brim_epilogue_variant *brim_epilogue_choose(uint32_t isa);
+
+/* What the table lists. */
+brim_epilogue_run brim_epilogue_scalar;
 
 #endif

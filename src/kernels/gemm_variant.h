@@ -9,8 +9,8 @@
  * Each segment of the reduction is filled up to whole quads with zero weights, a panel to a multiple
  * of BRIM_GEMM_QUADS quads, n to whole panels.
  *
- * x reaches the inner loops as bytes 0..255: codes of an int8 layer have 128 added, and the packer
- * takes 128 * sum(w) off the offsets; proofs are about the bytes.
+ * x reaches the inner loops as bytes 0..255: codes of a layer with negative ones have -x_min added,
+ * and the packer takes -x_min * sum(w) off the offsets; proofs are about the bytes.
  */
 #ifndef BRIM_KERNELS_GEMM_VARIANT_H
 #define BRIM_KERNELS_GEMM_VARIANT_H
@@ -21,6 +21,7 @@
 
 #define BRIM_GEMM_PANEL 16 /* outputs */
 #define BRIM_GEMM_QUADS 16 /* a panel's quads are a multiple: 64 k, one AMX tile */
+#define BRIM_GEMM_FEW   4  /* up to so many rows, variants are ranked by `few` */
 
 /* What a variant's plain additions ask of weights and inputs; each includes the ones before. */
 enum brim_gemm_need {
@@ -36,13 +37,13 @@ struct brim_gemm_span {
     bool widen;     /* LANE: a tile ends here, add the 16-bit lanes into 32 bits */
 };
 
-/* Totals of `rows` rows and `panels` panels. Spans follow one another in the panel. */
+/* Totals of `rows` rows and `panels` panels, modulo 2^32. Spans follow one another in the panel. */
 struct brim_gemm_tile {
     unsigned rows, panels; /* 1..variant's */
     const uint8_t *x;
     size_t x_stride;
     const struct brim_gemm_span *span;
-    size_t spans; /* the last widens */
+    size_t spans; /* at least 1; the last widens */
     const int8_t *w;
     size_t w_stride; /* bytes between panels */
     int32_t *y;      /* [rows][16 * panels], row i at y + i * y_stride */
@@ -56,7 +57,8 @@ struct brim_gemm_variant {
     enum brim_gemm_need need;
     unsigned rows, panels; /* largest tile */
     unsigned unit;         /* spans are multiples of this many quads: 1, or 16 for AMX */
-    unsigned rank;         /* the allowed variant of highest rank runs */
+    unsigned rank;         /* the allowed variant of highest rank runs; 0 = never by itself */
+    unsigned few;          /* the rank for up to BRIM_GEMM_FEW rows; 0 = as `rank` */
     void (*run)(const struct brim_gemm_tile *tile);
 
     /* NULL, or for tile registers: begin() before the first tile and before tiles of another number
@@ -70,5 +72,14 @@ struct brim_gemm_variant {
 /* The first is the scalar reference. */
 extern const struct brim_gemm_variant *const brim_gemm_variants[];
 extern const size_t brim_gemm_variant_count;
+
+/* The one of highest rank that `isa` has and a proof of `need` allows. */
+const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need, bool few);
+
+/* NULL: no variant has this name. */
+const struct brim_gemm_variant *brim_gemm_find(const char *name);
+
+/* What the table lists. */
+extern const struct brim_gemm_variant brim_gemm_scalar;
 
 #endif

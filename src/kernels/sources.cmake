@@ -15,3 +15,8 @@ function(brim_kernel file)
   target_sources(brim PRIVATE src/kernels/${file})
   set_source_files_properties(src/kernels/${file} PROPERTIES COMPILE_OPTIONS "${ARGN}")
 endfunction()
+
+target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c)
+
+brim_kernel(ref/epilogue_scalar.c)
+brim_kernel(ref/gemm_scalar.c)

@@ -1,4 +1,5 @@
 brim_test(kernels dot_kernel)
+brim_test(kernels gemm)
 # The kernels of other processors (ports.cmake), each in a build of its own. Skipped (77) without its tools.
 if(NOT BRIM_SANITIZE)
   foreach(port aarch64 wasm wasm-relaxed)

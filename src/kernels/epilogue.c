@@ -1,0 +1,21 @@
+/* epilogue.c - every variant of the epilogues, and which one runs. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "kernels/epilogue.h"
+#include "base/cpu.h"
+
+const struct brim_epilogue_variant brim_epilogue_variants[] = {
+    {"scalar", 0, brim_epilogue_scalar},
+};
+
+const size_t brim_epilogue_variant_count =
+    sizeof brim_epilogue_variants / sizeof brim_epilogue_variants[0];
+
+const struct brim_epilogue_variant *brim_epilogue_choose(uint32_t isa)
+{
+    size_t i = brim_epilogue_variant_count - 1;
+
+    while ((brim_epilogue_variants[i].isa & ~isa) != 0) {
+        i--;
+    }
+    return &brim_epilogue_variants[i];
+}

@@ -1,0 +1,44 @@
+/* gemm_table.c - every variant of gemm, and which one runs. SPDX-License-Identifier: Apache-2.0
+ *
+ * Chosen by speed, not by narrowness: where an instruction multiplies and adds four products in 32
+ * bits at once, 16-bit additions lose; where there is none, they win, if the weights allow them.
+ */
+#include "base/cpu.h"
+#include "kernels/gemm_variant.h"
+
+#include <string.h>
+
+const struct brim_gemm_variant *const brim_gemm_variants[] = {
+    &brim_gemm_scalar,
+};
+
+const size_t brim_gemm_variant_count = sizeof brim_gemm_variants / sizeof brim_gemm_variants[0];
+
+static unsigned rank(const struct brim_gemm_variant *v, bool few)
+{
+    return few && v->few != 0 ? v->few : v->rank;
+}
+
+const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need, bool few)
+{
+    const struct brim_gemm_variant *best = &brim_gemm_scalar;
+
+    for (size_t i = 1; i < brim_gemm_variant_count; i++) {
+        const struct brim_gemm_variant *v = brim_gemm_variants[i];
+
+        if ((v->isa & ~isa) == 0 && v->need <= need && rank(v, few) > rank(best, few)) {
+            best = v;
+        }
+    }
+    return best;
+}
+
+const struct brim_gemm_variant *brim_gemm_find(const char *name)
+{
+    for (size_t i = 0; i < brim_gemm_variant_count; i++) {
+        if (strcmp(brim_gemm_variants[i]->name, name) == 0) {
+            return brim_gemm_variants[i];
+        }
+    }
+    return NULL;
+}
