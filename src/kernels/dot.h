@@ -40,16 +40,25 @@ void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel); /* NUL
  */
 bool brim_dot_kernel_is_total(const struct brim_dot_kernel *kernel);
 
+/* Every result fits int32. */
+bool brim_dot_kernel_fits32(const struct brim_dot_kernel *kernel);
+
 /* Bytes of scratch that a run needs, 64-byte aligned (brim_alloc); independent of m. */
 size_t brim_dot_kernel_scratch(const struct brim_dot_kernel *kernel);
 
+enum brim_dot_codes { BRIM_DOT_INT32, BRIM_DOT_UINT8, BRIM_DOT_INT8 };
+
 struct brim_dot_rows {
     size_t group, m;
-    const int32_t *x; /* row i at x + i*x_stride: k codes in K order, each in [x_min, x_max] */
+    const void *x; /* row i at element i*x_stride: k codes in K order, each in [x_min, x_max] */
+    enum brim_dot_codes codes; /* the type of x's elements */
     size_t x_stride;
-    int64_t *y; /* row i at y + i*y_stride: n / groups values of the last register */
+    int64_t *y;   /* row i at y + i*y_stride: n / groups values of the last register */
+    int32_t *y32; /* unless NULL, instead of y: brim_dot_kernel_fits32() */
     size_t y_stride;
-    struct brim_dot_counts *counts; /* added to when the kernel counts, else ignored; may be NULL */
+    /* Added to when the kernel counts, else ignored; may be NULL. Of this layer alone: where every
+     * output's bound is within its min_width, extremes are not looked at again. */
+    struct brim_dot_counts *counts;
     void *scratch;
 };
 

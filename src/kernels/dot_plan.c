@@ -20,6 +20,8 @@
 
 struct facts {
     unsigned need[BRIM_MAX_STAGES];
+    int64_t w_lo, w_hi;     /* codes, 0 included */
+    int64_t x_lo, x_hi;     /* inputs, 0 included */
     int64_t p_lo, p_hi;     /* products */
     int64_t sum_lo, sum_hi; /* partial sums of whole dot products */
     int64_t magnitude;
@@ -36,6 +38,8 @@ static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *
         const int64_t b = w[i] * brim_max_i64(p->x_max, 0);
         const int64_t lo = brim_min_i64(a, b), hi = brim_max_i64(a, b);
 
+        f->w_lo = brim_min_i64(f->w_lo, w[i]);
+        f->w_hi = brim_max_i64(f->w_hi, w[i]);
         f->p_lo = brim_min_i64(f->p_lo, lo);
         f->p_hi = brim_max_i64(f->p_hi, hi);
         if (__builtin_add_overflow(magnitude, brim_max_i64(-lo, hi), &magnitude)) {
@@ -46,9 +50,10 @@ static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *
 }
 
 static brim_status find_facts(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
-                              const brim_datapath *dp, struct facts *f)
+                              const brim_datapath *dp, struct facts *f, uint8_t *bound)
 {
-    *f = (struct facts){.need = {2, 2, 2, 2}};
+    *f = (struct facts){
+        .need = {2, 2, 2, 2}, .x_lo = brim_min_i64(p->x_min, 0), .x_hi = brim_max_i64(p->x_max, 0)};
     for (size_t c = 0; c < p->n; c++) {
         const int32_t *w = p->w + c * p->k;
         unsigned need[BRIM_MAX_STAGES];
@@ -57,6 +62,9 @@ static brim_status find_facts(brim_ctx *ctx, const struct brim_dot_kernel_params
         BRIM_TRY(brim_datapath_need(ctx, dp, w, p->k, p->x_min, p->x_max, need, &r));
         for (size_t i = 0; i < dp->n_stages; i++) {
             f->need[i] = need[i] > f->need[i] ? need[i] : f->need[i];
+        }
+        if (bound != NULL) {
+            bound[c] = brim_datapath_fits(dp, need) ? (uint8_t)need[0] : BRIM_DOT_UNSAFE;
         }
         f->sum_lo = brim_min_i64(f->sum_lo, r.lo);
         f->sum_hi = brim_max_i64(f->sum_hi, r.hi);
@@ -188,6 +196,62 @@ static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_pla
     return true;
 }
 
+/* The largest shift, up to `most`, that keeps [lo, hi] within 16 bits. */
+static unsigned room(int64_t lo, int64_t hi, unsigned most)
+{
+    const unsigned free = 16 - brim_width_of(lo, hi);
+
+    return free < most ? free : most;
+}
+
+/* The pass that saturates at P bits. In 16-bit lanes the weights' products are scaled up to the
+ * lane's rails, modulo 2^16, which is exact because products fit P bits; in 32-bit lanes both
+ * operands are, within 16 bits. Else a clamp follows every addition. */
+static void plan_saturate(const struct facts *f, unsigned width,
+                          const struct brim_simulate_variant *v, struct brim_dot_passes *passes)
+{
+    const unsigned w_room = room(f->w_lo, f->w_hi, 32);
+
+    if (width <= 16 && brim_width_of(f->p_lo, f->p_hi) <= width) {
+        passes->value = BRIM_SATURATE16;
+        passes->w_shift = 16 - width;
+    } else if (width <= 16 && passes->range16) {
+        passes->value = BRIM_CLAMP16;
+    } else if (v->pass[BRIM_SATURATE32] != NULL && width <= 32 &&
+               w_room + room(f->x_lo, f->x_hi, 32) >= 32 - width) {
+        passes->value = BRIM_SATURATE32;
+        passes->w_shift = w_room < 32 - width ? w_room : 32 - width;
+        passes->x_shift = 32 - width - passes->w_shift;
+    } else {
+        passes->value = BRIM_CLAMP32;
+    }
+}
+
+/* Operands of 16 bits and sums below 2^30: the lane plan by the simulator's passes. */
+static bool plan_simulate(const brim_datapath *dp, const struct facts *f,
+                          const struct brim_simulate_variant *v, struct brim_dot_plan *plan)
+{
+    const unsigned width = dp->stage[0].width;
+    struct brim_dot_passes *passes = &plan->passes;
+
+    if (brim_width_of(f->w_lo, f->w_hi) > 16 || brim_width_of(f->x_lo, f->x_hi) > 16 ||
+        f->magnitude >= INT64_C(1) << 30 || plan->lanes.k == 0) {
+        return false;
+    }
+    plan->path = BRIM_DOT_SIMULATE;
+    passes->range16 = brim_width_of(f->p_lo, f->p_hi) <= 16;
+    passes->prefixes16 = f->need[0] <= 16;
+    if (plan->lanes.stage[0].value == BRIM_LANE_SATURATE) {
+        plan_saturate(f, width, v, passes);
+    } else if (passes->prefixes16 ||
+               (plan->lanes.stage[0].value == BRIM_LANE_WRAP && width <= 16)) {
+        passes->value = BRIM_SUM16;
+    } else {
+        passes->value = BRIM_SUM32;
+    }
+    return true;
+}
+
 /* No register can leave its range. */
 static bool is_total(const brim_datapath *dp, const struct facts *f)
 {
@@ -200,17 +264,19 @@ static bool is_total(const brim_datapath *dp, const struct facts *f)
 }
 
 brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
-                               const brim_datapath *dp, struct brim_dot_plan *plan)
+                               const brim_datapath *dp, struct brim_dot_plan *plan, uint8_t *bound)
 {
     struct facts f;
 
-    BRIM_TRY(find_facts(ctx, p, dp, &f));
+    BRIM_TRY(find_facts(ctx, p, dp, &f, bound));
     *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
     plan->total = !p->count && is_total(dp, &f);
+    plan->fits32 = f.magnitude < INT64_C(1) << 31 || dp->stage[dp->n_stages - 1].width <= 32;
     const bool narrow = f.magnitude < INT64_C(1) << 30;
     if (!plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes)) {
         plan->path = BRIM_DOT_SCALAR;
-    } else if (!plan_gemm(&f, p->n / p->groups, plan)) {
+    } else if (!plan_gemm(&f, p->n / p->groups, plan) &&
+               !plan_simulate(dp, &f, brim_simulate_choose(ctx->isa), plan)) {
         plan->path = narrow ? BRIM_DOT_LANES32 : BRIM_DOT_LANES64;
     }
     return BRIM_OK;

@@ -1,6 +1,7 @@
 if(NOT BRIM_KERNELS_ONLY) # the simulator needs OpenBLAS
-  target_sources(brim PRIVATE src/kernels/dot_kernel.c src/kernels/dot_plan.c src/kernels/lanes32.c
-                              src/kernels/lanes64.c)
+  target_sources(brim PRIVATE src/kernels/dot_cells.c src/kernels/dot_gemm.c src/kernels/dot_kernel.c
+                             src/kernels/dot_lanes.c src/kernels/dot_plan.c src/kernels/dot_simulate.c
+                             src/kernels/lanes32.c src/kernels/lanes64.c)
 endif()
 
 # brim_kernel(<file> <flag>...): one family on one instruction set, built with its own flags and no
@@ -16,7 +17,12 @@ function(brim_kernel file)
   set_source_files_properties(src/kernels/${file} PROPERTIES COMPILE_OPTIONS "${ARGN}")
 endfunction()
 
-target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c)
+target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c
+                            src/kernels/simulate_table.c)
 
 brim_kernel(ref/epilogue_scalar.c)
 brim_kernel(ref/gemm_scalar.c)
+brim_kernel(ref/simulate_scalar.c)
+brim_kernel(x86/simulate_avx2.c -mavx2)
+brim_kernel(x86/simulate_avx512.c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+brim_kernel(x86/simulate_avx512vnni.c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)

@@ -1,128 +1,6 @@
 /* test_dot_kernel.c - every path equals brim_datapath_dot(), values and counts.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "testing.h"
-
-#include "base/intops.h"
-#include "base/rng.h"
-#include "kernels/dot_plan.h"
-
-struct layer {
-    size_t n, k, groups, m;
-    int64_t w_max, x_min, x_max;
-    bool corners; /* inputs only at the ends of their range */
-    const char *datapath;
-};
-
-struct problem {
-    brim_datapath dp;
-    int32_t *w, *x; /* [n][k], [m][groups][k] with a stride of one more */
-    int64_t *y;     /* [m][n] */
-    struct brim_dot_counts counts;
-};
-
-static void make_problem(brim_ctx *ctx, struct brim_rng *rng, const struct layer *l,
-                         struct problem *p)
-{
-    ASSERT_OK(ctx, brim_datapath_parse(ctx, l->datapath, &p->dp));
-    p->w = brim_alloc(ctx, l->n * l->k + 1, sizeof *p->w);
-    p->x = brim_alloc(ctx, l->m * l->groups * (l->k + 1) + 1, sizeof *p->x);
-    p->y = brim_alloc(ctx, l->m * l->n + 1, sizeof *p->y);
-    for (size_t i = 0; i < l->n * l->k; i++) {
-        p->w[i] = (int32_t)brim_rng_range(rng, -l->w_max, l->w_max - (l->w_max == 32768));
-    }
-    for (size_t i = 0; i < l->m * l->groups * (l->k + 1); i++) {
-        p->x[i] = (int32_t)(!l->corners              ? brim_rng_range(rng, l->x_min, l->x_max)
-                            : brim_rng_below(rng, 2) ? l->x_min
-                                                     : l->x_max);
-    }
-}
-
-static void free_problem(brim_ctx *ctx, struct problem *p)
-{
-    brim_free(ctx, p->w);
-    brim_free(ctx, p->x);
-    brim_free(ctx, p->y);
-}
-
-static void run_kernel(brim_ctx *ctx, const struct layer *l, struct problem *p, bool count)
-{
-    const struct brim_dot_kernel_params params = {.w = p->w,
-                                                  .n = l->n,
-                                                  .k = l->k,
-                                                  .groups = l->groups,
-                                                  .x_min = l->x_min,
-                                                  .x_max = l->x_max,
-                                                  .datapath = &p->dp,
-                                                  .count = count};
-    struct brim_dot_kernel *kernel;
-
-    ASSERT_OK(ctx, brim_dot_kernel_create(ctx, &params, &kernel));
-    void *scratch = brim_alloc(ctx, brim_dot_kernel_scratch(kernel) + 1, 1);
-    for (size_t g = 0; g < l->groups; g++) {
-        const struct brim_dot_rows rows = {.group = g,
-                                           .m = l->m,
-                                           .x = p->x + g * (l->k + 1),
-                                           .x_stride = l->groups * (l->k + 1),
-                                           .y = p->y + g * (l->n / l->groups),
-                                           .y_stride = l->n,
-                                           .counts = &p->counts,
-                                           .scratch = scratch};
-        brim_dot_kernel_run(kernel, &rows);
-    }
-    brim_free(ctx, scratch);
-    brim_dot_kernel_free(ctx, kernel);
-}
-
-/* One output at a time by the reference; checks y and sums the events. */
-static void check_values(brim_ctx *ctx, const struct layer *l, const struct problem *p,
-                         struct brim_dot_counts *want)
-{
-    int64_t *scratch = brim_alloc(ctx, 2 * l->k + 1, sizeof *scratch);
-
-    for (size_t i = 0; i < l->m; i++) {
-        for (size_t c = 0; c < l->n; c++) {
-            const size_t g = c / (l->n / l->groups);
-            const int32_t *x = p->x + (i * l->groups + g) * (l->k + 1);
-            brim_events ev;
-            const int64_t y = brim_datapath_dot(&p->dp, p->w + c * l->k, x, l->k, scratch, &ev);
-            const struct brim_dot_counts one = {1, ev.transient, ev.persistent, ev.product,
-                                                ev.min_width};
-
-            if (p->y[i * l->n + c] != y) {
-                fail_msg("%s n=%zu k=%zu m=%zu: row %zu output %zu is %lld, expected %lld",
-                         l->datapath, l->n, l->k, l->m, i, c, (long long)p->y[i * l->n + c],
-                         (long long)y);
-            }
-            brim_dot_counts_add(want, &one);
-        }
-    }
-    brim_free(ctx, scratch);
-}
-
-static void check_layer(brim_ctx *ctx, struct brim_rng *rng, const struct layer *l)
-{
-    struct problem p = {0};
-    struct brim_dot_counts want = {0};
-
-    make_problem(ctx, rng, l, &p);
-    run_kernel(ctx, l, &p, false);
-    assert_int_equal(p.counts.outputs, 0);
-    check_values(ctx, l, &p, &want);
-    memset(p.y, 0x55, l->m * l->n * sizeof *p.y);
-    run_kernel(ctx, l, &p, true);
-    want = (struct brim_dot_counts){0};
-    check_values(ctx, l, &p, &want);
-    if (want.outputs != p.counts.outputs || want.transient != p.counts.transient ||
-        want.persistent != p.counts.persistent || want.product != p.counts.product ||
-        want.min_width != p.counts.min_width) {
-        fail_msg("%s n=%zu k=%zu m=%zu: counts %d %d %d %d %d, expected %d %d %d %d %d",
-                 l->datapath, l->n, l->k, l->m, (int)p.counts.outputs, (int)p.counts.transient,
-                 (int)p.counts.persistent, (int)p.counts.product, p.counts.min_width,
-                 (int)want.outputs, (int)want.transient, (int)want.persistent, (int)want.product,
-                 want.min_width);
-    }
-    free_problem(ctx, &p);
-}
+#include "dot_layer.h"
 
 /* A datapath as text, as wide as the layer's sums make interesting. */
 static void random_datapath(struct brim_rng *rng, char text[BRIM_DATAPATH_TEXT])
@@ -152,6 +30,7 @@ static void equals_the_reference_anywhere(void **state)
 {
     brim_ctx *ctx = testing_ctx(1);
     struct brim_rng rng;
+    struct brim_dot_counts counts;
 
     (void)state;
     brim_rng_init(&rng, 31, 0);
@@ -169,7 +48,7 @@ static void equals_the_reference_anywhere(void **state)
 
         l.n = l.groups * (1 + (size_t)brim_rng_below(&rng, 40));
         random_datapath(&rng, text);
-        check_layer(ctx, &rng, &l);
+        check_layer(ctx, &rng, &l, &counts);
     }
     brim_ctx_free(ctx);
 }
@@ -191,6 +70,7 @@ static void equals_the_reference_on_real_shapes(void **state)
     };
     brim_ctx *ctx = testing_ctx(1);
     struct brim_rng rng;
+    struct brim_dot_counts counts;
 
     (void)state;
     brim_rng_init(&rng, 32, 0);
@@ -199,7 +79,7 @@ static void equals_the_reference_on_real_shapes(void **state)
             struct layer l = shape[s];
 
             l.datapath = text[t];
-            check_layer(ctx, &rng, &l);
+            check_layer(ctx, &rng, &l, &counts);
         }
     }
     brim_ctx_free(ctx);
@@ -211,6 +91,7 @@ static void equals_the_reference_where_few_products_fit(void **state)
     static const char *const text[] = {"14q", "14g", "14/8g,16s", "13/4q,15g", "12/8g,16"};
     brim_ctx *ctx = testing_ctx(1);
     struct brim_rng rng;
+    struct brim_dot_counts counts;
 
     (void)state;
     brim_rng_init(&rng, 34, 0);
@@ -225,7 +106,7 @@ static void equals_the_reference_where_few_products_fit(void **state)
                                     .x_max = 127,
                                     .datapath = text[t]};
 
-            check_layer(ctx, &rng, &l);
+            check_layer(ctx, &rng, &l, &counts);
         }
     }
     brim_ctx_free(ctx);
@@ -237,6 +118,7 @@ static void equals_the_reference_at_the_extremes(void **state)
                                        "2s",  "32/3,36s", "33/5p,41s", "2q",  "33q"};
     brim_ctx *ctx = testing_ctx(1);
     struct brim_rng rng;
+    struct brim_dot_counts counts;
 
     (void)state;
     brim_rng_init(&rng, 33, 0);
@@ -260,8 +142,8 @@ static void equals_the_reference_at_the_extremes(void **state)
                                   .corners = true,
                                   .datapath = text[t]};
 
-        check_layer(ctx, &rng, &l);
-        check_layer(ctx, &rng, &few);
+        check_layer(ctx, &rng, &l, &counts);
+        check_layer(ctx, &rng, &few, &counts);
     }
     brim_ctx_free(ctx);
 }
@@ -280,7 +162,7 @@ static enum brim_dot_path path_of(brim_ctx *ctx, const char *text, int32_t weigh
     const struct brim_dot_kernel_params p = {
         .w = w, .n = 8, .k = 64, .groups = 1, .x_max = x_max, .count = count};
     ASSERT_OK(ctx, brim_datapath_parse(ctx, text, &dp));
-    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan, NULL));
     return plan.path;
 }
 
@@ -294,16 +176,16 @@ static void chooses_the_fast_path(void **state)
     assert_int_equal(path_of(ctx, "17", 16, 255, false), BRIM_DOT_GEMM_F32);
     assert_int_equal(path_of(ctx, "17g", 16, 255, false), BRIM_DOT_GEMM_F32);
     assert_int_equal(path_of(ctx, "17q", 16, 255, false), BRIM_DOT_GEMM_F32);
-    assert_int_equal(path_of(ctx, "15/16,18", 16, 255, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "15/16,18", 16, 255, false), BRIM_DOT_SIMULATE);
     assert_int_equal(path_of(ctx, "14/64p,18", 16, 255, false), BRIM_DOT_GEMM_F32);
     assert_int_equal(path_of(ctx, "14/16p,16s", 16, 255, false), BRIM_DOT_SCALAR);
-    assert_int_equal(path_of(ctx, "17s", 16, 255, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "17s", 16, 255, false), BRIM_DOT_SIMULATE);
     assert_int_equal(path_of(ctx, "17q1", 16, 255, false), BRIM_DOT_SCALAR);
-    assert_int_equal(path_of(ctx, "18s", 16, 255, true), BRIM_DOT_LANES32);
-    assert_int_equal(path_of(ctx, "17g", 16, 255, true), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "18s", 16, 255, true), BRIM_DOT_SIMULATE);
+    assert_int_equal(path_of(ctx, "17g", 16, 255, true), BRIM_DOT_SIMULATE);
     /* 4080 does not fit: the outputs where it occurs are computed anew */
-    assert_int_equal(path_of(ctx, "12g", 16, 255, true), BRIM_DOT_LANES32);
-    assert_int_equal(path_of(ctx, "12q", 16, 255, false), BRIM_DOT_LANES32);
+    assert_int_equal(path_of(ctx, "12g", 16, 255, true), BRIM_DOT_SIMULATE);
+    assert_int_equal(path_of(ctx, "12q", 16, 255, false), BRIM_DOT_SIMULATE);
     /* 32 weights of 127 and 16-bit inputs: 2^28 a sign; of 32767: beyond 2^30 */
     assert_int_equal(path_of(ctx, "64", 127, 65535, false), BRIM_DOT_GEMM_F64);
     assert_int_equal(path_of(ctx, "24s", 127, 65535, false), BRIM_DOT_LANES32);
@@ -326,15 +208,15 @@ static void float_is_left_in_time(void **state)
         w[3 * i + 2] = 0;
     }
     struct brim_dot_kernel_params p = {.w = w, .n = 8, .k = 3, .groups = 1, .x_max = 65535};
-    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan, NULL));
     assert_int_equal(plan.path, BRIM_DOT_GEMM_F32);
     w[1] = 1;
-    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan, NULL));
     assert_int_equal(plan.path, BRIM_DOT_GEMM_F64);
     p.x_min = -65536;
     p.x_max = 0;
     w[1] = 0;
-    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan));
+    ASSERT_OK(ctx, brim_dot_plan_make(ctx, &p, &dp, &plan, NULL));
     assert_int_equal(plan.path, BRIM_DOT_GEMM_F32); /* -2^24 itself is exact */
     brim_ctx_free(ctx);
 }

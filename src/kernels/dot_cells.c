@@ -1,0 +1,351 @@
+/* dot_cells.c - see dot_cells.h. SPDX-License-Identifier: Apache-2.0
+ *
+ * The first stage, where the work is, runs in a variant's passes, tile by tile; the stages behind it
+ * see one term a tile and run here, in 32-bit lanes, as loops that compilers vectorise. The plan
+ * promises that magnitudes stay below 2^30, so no addition overflows and rails are within int32.
+ */
+#include "kernels/dot_cells.h"
+
+#include "base/intops.h"
+
+#include <string.h>
+
+static inline int32_t least_of(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int32_t most_of(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- prefixes ---- */
+
+/* One register of each cell on exact terms. */
+struct exact {
+    int32_t sum[BRIM_CELLS], least[BRIM_CELLS], most[BRIM_CELLS];
+};
+
+static struct brim_simulate_tile tile_at(const struct brim_cell_operands *o, unsigned rows,
+                                         size_t first, size_t count, const uint32_t **shared)
+{
+    for (unsigned r = 0; r < rows; r++) {
+        shared[r] = o->shared[r] + first;
+    }
+    return (struct brim_simulate_tile){.panel = o->panel + first * BRIM_SIMULATE_LANES,
+                                       .shared = shared,
+                                       .rows = rows,
+                                       .count = count};
+}
+
+BRIM_CLONES
+static bool touches(const int32_t *least, const int32_t *most)
+{
+    int32_t hit = 0;
+
+    for (size_t l = 0; l < BRIM_SIMULATE_LANES; l++) {
+        hit |= (least[l] == INT16_MIN) | (most[l] == INT16_MAX);
+    }
+    return hit != 0;
+}
+
+/* Sums and extremes of products first..first+count-1. In 16 bits where they fit; rows that touched
+ * the rails are repeated in 32. */
+static void range(const struct brim_dot_passes *p, const struct brim_simulate_variant *v,
+                  const struct brim_cell_operands *o, unsigned rows, size_t first, size_t count,
+                  struct exact *e, struct brim_cell_luck *luck)
+{
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = tile_at(o, rows, first, count, shared);
+
+    t.value = e->sum;
+    t.least = e->least;
+    t.most = e->most;
+    /* A repeated row costs about four thirds of one that ran in 32 bits at once. */
+    if (!p->range16 || (!p->prefixes16 && luck->tried >= 32 && luck->failed * 2 > luck->tried)) {
+        v->pass[BRIM_RANGE32](&t);
+        return;
+    }
+    v->pass[BRIM_RANGE16](&t);
+    if (p->prefixes16) {
+        return;
+    }
+    luck->tried += rows;
+    t.rows = 1;
+    for (unsigned r = 0; r < rows; r++) {
+        const size_t at = (size_t)r * BRIM_SIMULATE_LANES;
+
+        if (touches(e->least + at, e->most + at)) {
+            luck->failed++;
+            t.shared = shared + r;
+            t.value = e->sum + at;
+            t.least = e->least + at;
+            t.most = e->most + at;
+            v->pass[BRIM_RANGE32](&t);
+        }
+    }
+}
+
+BRIM_CLONES
+static void widen_extremes(const struct exact *e, size_t n, struct brim_cells *c)
+{
+    for (size_t i = 0; i < n; i++) {
+        c->least[i] = least_of(c->least[i], e->least[i]);
+        c->most[i] = most_of(c->most[i], e->most[i]);
+    }
+}
+
+BRIM_CLONES
+static void judge_prefixes(const struct brim_lane_stage *s, const struct exact *e, size_t n,
+                           int32_t *exit)
+{
+    const int32_t lo = (int32_t)s->lo, hi = (int32_t)s->hi;
+
+    for (size_t i = 0; i < n; i++) {
+        exit[i] |= (e->least[i] < lo) | (e->most[i] > hi);
+    }
+}
+
+BRIM_CLONES
+static void judge_totals(const struct brim_lane_stage *s, const struct exact *e, size_t n,
+                         int32_t *persistent)
+{
+    const int32_t lo = (int32_t)s->lo, hi = (int32_t)s->hi;
+
+    for (size_t i = 0; i < n; i++) {
+        persistent[i] |= (e->sum[i] < lo) | (e->sum[i] > hi);
+    }
+}
+
+static void judge(const struct brim_lane_stage *s, const struct exact *e, size_t n,
+                  struct brim_cells *c)
+{
+    if (s->event == BRIM_LANE_PREFIX || s->event == BRIM_LANE_TOTAL) {
+        judge_totals(s, e, n, c->persistent);
+    }
+    if (s->event == BRIM_LANE_PREFIX || s->event == BRIM_LANE_SPILLS) {
+        judge_prefixes(s, e, n, c->exit);
+    }
+}
+
+BRIM_CLONES
+static void add_exact(const struct exact *from, size_t n, struct exact *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        to->sum[i] += from->sum[i];
+        to->least[i] = least_of(to->least[i], to->sum[i]);
+        to->most[i] = most_of(to->most[i], to->sum[i]);
+    }
+}
+
+static void clear_exact(struct exact *e, size_t n)
+{
+    memset(e->sum, 0, n * sizeof *e->sum);
+    memset(e->least, 0, n * sizeof *e->least);
+    memset(e->most, 0, n * sizeof *e->most);
+}
+
+/* A tile of the first stage ended before product `end`: so may tiles of later stages. */
+static void end_exact_tiles(const struct brim_lane_plan *lanes, size_t end, struct exact *reg,
+                            size_t n, struct brim_cells *c)
+{
+    for (size_t i = 0; i < lanes->n_stages; i++) {
+        if (end != lanes->k && end % lanes->stage[i].tile != 0) {
+            return;
+        }
+        judge(&lanes->stage[i], &reg[i], n, c);
+        if (i + 1 < lanes->n_stages) {
+            add_exact(&reg[i], n, &reg[i + 1]);
+            if (i > 0) {
+                clear_exact(&reg[i], n);
+            }
+        }
+    }
+}
+
+void brim_cells_products(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, struct brim_cells *c)
+{
+    const struct brim_lane_stage *s = &plan->lanes.stage[0];
+    const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = tile_at(o, c->rows, 0, plan->lanes.k, shared);
+    int32_t least[BRIM_CELLS], most[BRIM_CELLS];
+
+    t.least = least;
+    t.most = most;
+    v->pass[plan->passes.range16 ? BRIM_PRODUCTS16 : BRIM_PRODUCTS32](&t);
+    for (size_t i = 0; i < n; i++) {
+        c->odd[i] = (least[i] < s->lo) | (most[i] > s->hi);
+    }
+}
+
+BRIM_CLONES
+static void find_eventful(struct brim_cells *c)
+{
+    for (unsigned r = 0; r < c->rows; r++) {
+        const size_t at = (size_t)r * BRIM_SIMULATE_LANES;
+        int32_t any = 0;
+
+        for (size_t l = 0; l < BRIM_SIMULATE_LANES; l++) {
+            any |= c->exit[at + l] | c->persistent[at + l] | c->odd[at + l];
+        }
+        c->eventful[r] = any != 0;
+    }
+}
+
+void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, struct brim_cells *c,
+                         struct brim_cell_luck *luck)
+{
+    const struct brim_lane_plan *lanes = &plan->lanes;
+    const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+    struct exact reg[BRIM_MAX_STAGES];
+
+    memset(c->least, 0, n * sizeof *c->least);
+    memset(c->most, 0, n * sizeof *c->most);
+    memset(c->exit, 0, n * sizeof *c->exit);
+    memset(c->persistent, 0, n * sizeof *c->persistent);
+    memset(c->odd, 0, n * sizeof *c->odd);
+    for (size_t i = 1; i < lanes->n_stages; i++) {
+        clear_exact(&reg[i], n);
+    }
+    for (size_t at = 0; at < lanes->k;) {
+        const size_t count = brim_min_size(lanes->stage[0].tile, lanes->k - at);
+
+        range(&plan->passes, v, o, c->rows, at, count, &reg[0], luck);
+        widen_extremes(&reg[0], n, c);
+        at += count;
+        end_exact_tiles(lanes, at, reg, n, c);
+    }
+    memcpy(c->total, reg[lanes->n_stages - 1].sum, n * sizeof *c->total);
+    if (lanes->products) {
+        brim_cells_products(plan, v, o, c);
+    }
+    find_eventful(c);
+}
+
+void brim_cells_extremes(const struct brim_dot_passes *p, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, size_t k, struct brim_cells *c,
+                         struct brim_cell_luck *luck)
+{
+    const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+    struct exact whole;
+
+    range(p, v, o, c->rows, 0, k, &whole, luck);
+    memcpy(c->total, whole.sum, n * sizeof *c->total);
+    memcpy(c->least, whole.least, n * sizeof *c->least);
+    memcpy(c->most, whole.most, n * sizeof *c->most);
+}
+
+/* ---- values ---- */
+
+BRIM_CLONES
+static void clip(int32_t *v, size_t n, int32_t lo, int32_t hi)
+{
+    for (size_t i = 0; i < n; i++) {
+        v[i] = least_of(most_of(v[i], lo), hi);
+    }
+}
+
+/* Sums may be known modulo 2^16 or 2^32 only: a register that wraps is not wider. */
+BRIM_CLONES
+static void wrap(int32_t *v, size_t n, int32_t lo, int32_t hi)
+{
+    const uint32_t mask = 2 * (uint32_t)hi + 1;
+
+    for (size_t i = 0; i < n; i++) {
+        v[i] = (int32_t)(((uint32_t)v[i] - (uint32_t)lo) & mask) + lo;
+    }
+}
+
+BRIM_CLONES
+static void add(const int32_t *from, int32_t *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] += from[i];
+    }
+}
+
+/* A register is complete: what it hands on. */
+static void finish(const struct brim_lane_stage *s, int32_t *v, size_t n)
+{
+    if (s->value == BRIM_LANE_CLIP) {
+        clip(v, n, (int32_t)s->lo, (int32_t)s->hi);
+    } else if (s->value == BRIM_LANE_WRAP) {
+        wrap(v, n, (int32_t)s->lo, (int32_t)s->hi);
+    }
+}
+
+static void end_tiles(const struct brim_lane_plan *lanes, size_t end, int32_t (*reg)[BRIM_CELLS],
+                      size_t n)
+{
+    for (size_t i = 0; i < lanes->n_stages; i++) {
+        const struct brim_lane_stage *next = &lanes->stage[i + 1];
+
+        if (end != lanes->k && end % lanes->stage[i].tile != 0) {
+            return;
+        }
+        finish(&lanes->stage[i], reg[i], n);
+        if (i + 1 < lanes->n_stages) {
+            add(reg[i], reg[i + 1], n);
+            if (next->value == BRIM_LANE_SATURATE) {
+                clip(reg[i + 1], n, (int32_t)next->lo, (int32_t)next->hi);
+            }
+            if (i > 0) {
+                memset(reg[i], 0, n * sizeof **reg);
+            }
+        }
+    }
+}
+
+void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                       const struct brim_cell_operands *o, const bool *wanted, struct brim_cells *c)
+{
+    const struct brim_lane_plan *lanes = &plan->lanes;
+    const struct brim_dot_passes *p = &plan->passes;
+    struct brim_cell_operands some = {.panel = o->panel};
+    int32_t reg[BRIM_MAX_STAGES][BRIM_CELLS];
+    unsigned row[BRIM_SIMULATE_ROWS], rows = 0;
+
+    for (unsigned r = 0; r < c->rows; r++) {
+        if (wanted[r]) {
+            row[rows] = r;
+            some.shared[rows++] = o->shared[r];
+        }
+    }
+    const size_t n = (size_t)rows * BRIM_SIMULATE_LANES;
+    if (rows == 0) {
+        return;
+    }
+    for (size_t i = 1; i < lanes->n_stages; i++) {
+        memset(reg[i], 0, n * sizeof **reg);
+    }
+    for (size_t at = 0; at < lanes->k;) {
+        const size_t count = brim_min_size(lanes->stage[0].tile, lanes->k - at);
+        const uint32_t *shared[BRIM_SIMULATE_ROWS];
+        struct brim_simulate_tile t = tile_at(&some, rows, at, count, shared);
+
+        t.value = reg[0];
+        t.shift = p->w_shift + p->x_shift;
+        t.lo = (int32_t)lanes->stage[0].lo;
+        t.hi = (int32_t)lanes->stage[0].hi;
+        v->pass[p->value](&t);
+        at += count;
+        end_tiles(lanes, at, reg, n);
+    }
+    for (unsigned r = 0; r < rows; r++) {
+        memcpy(c->value + (size_t)row[r] * BRIM_SIMULATE_LANES,
+               reg[lanes->n_stages - 1] + (size_t)r * BRIM_SIMULATE_LANES,
+               BRIM_SIMULATE_LANES * sizeof *c->value);
+    }
+}
+
+void brim_cells_finish(const struct brim_lane_stage *stage, struct brim_cells *c, size_t row)
+{
+    int32_t *value = c->value + row * BRIM_SIMULATE_LANES;
+
+    memcpy(value, c->total + row * BRIM_SIMULATE_LANES, BRIM_SIMULATE_LANES * sizeof *value);
+    finish(stage, value, BRIM_SIMULATE_LANES);
+}

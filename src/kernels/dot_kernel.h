@@ -1,0 +1,65 @@
+/* dot_kernel.h - what the files of dot.h share: a layer's packed weights and how each path runs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef BRIM_KERNELS_DOT_KERNEL_H
+#define BRIM_KERNELS_DOT_KERNEL_H
+
+#include "kernels/dot_plan.h"
+
+/* Weights for the simulator's passes, either way round (simulate_variant.h). */
+struct brim_dot_pack {
+    int16_t *panel; /* [groups][panels][k][32]: lanes are outputs */
+    uint32_t *word; /* [groups][pairs][k]: of two outputs, lanes are rows */
+};
+
+struct brim_dot_kernel {
+    size_t n, k, groups, outputs; /* outputs: n / groups */
+    brim_datapath datapath;
+    struct brim_dot_plan plan;
+    const struct brim_simulate_variant *simulate;
+    int32_t *w;                         /* [n][k] */
+    uint8_t *bound;                     /* [n] as brim_dot_plan_make() fills it */
+    size_t panels;                      /* of one group */
+    size_t pairs;                       /* SIMULATE: of one group's outputs */
+    int32_t *panel;                     /* LANES: [groups][panels][k][BRIM_LANES] */
+    struct brim_dot_pack plain, scaled; /* SIMULATE: scaled by w_shift, where the plan scales */
+    void *real;                         /* GEMM: [n][k] as float or double */
+    size_t block;                       /* rows at a time */
+    size_t scratch, widened;            /* bytes of a run; where rows of bytes are widened within */
+};
+
+static inline const int32_t *brim_dot_row(const struct brim_dot_rows *r, size_t row)
+{
+    return (const int32_t *)r->x + row * r->x_stride;
+}
+
+/* The n codes of a row. */
+void brim_dot_widen(const struct brim_dot_rows *r, size_t row, size_t n, int32_t *to);
+
+/* An exact total on a register. */
+int64_t brim_dot_finish(const struct brim_lane_stage *s, int64_t total);
+
+static inline void brim_dot_write(const struct brim_dot_rows *r, size_t row, size_t c, int64_t v)
+{
+    if (r->y32 != NULL) {
+        r->y32[row * r->y_stride + c] = (int32_t)v;
+    } else {
+        r->y[row * r->y_stride + c] = v;
+    }
+}
+
+/* One output by the reference; x: its row, lists: 2*k values. Counts are added to. */
+int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
+                     int64_t *lists, struct brim_dot_counts *counts);
+
+brim_status brim_dot_gemm_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
+void brim_dot_gemm_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);
+
+brim_status brim_dot_lanes_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
+void brim_dot_lanes_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                        struct brim_dot_counts *counts);
+
+brim_status brim_dot_simulate_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
+void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                           struct brim_dot_counts *counts);
+
+#endif

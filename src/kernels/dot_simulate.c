@@ -1,0 +1,361 @@
+/* dot_simulate.c - rows through the simulator's passes. SPDX-License-Identifier: Apache-2.0
+ *
+ * Lanes are outputs, 32 to a panel that is packed when the kernel is made; or, where that leaves
+ * lanes empty (16 outputs, depthwise layers), lanes are 16 rows by two outputs, and the rows are
+ * packed here. Shared rows and panels meet in cells (dot_cells.h), 8 by 32 at a time.
+ *
+ * What is not asked is not computed. A unit of outputs (a panel, or 8 pairs) whose bounds say that
+ * no stage can overflow has no events; its prefixes matter only while their bound exceeds the
+ * min_width seen so far.
+ */
+#include "base/intops.h"
+#include "kernels/dot_cells.h"
+#include "kernels/dot_kernel.h"
+
+#define ROWS  32 /* packed at a time: a panel stays in the caches while they pass */
+#define WORDS BRIM_SIMULATE_WORDS
+#define LANES BRIM_SIMULATE_LANES
+#define PAIRS BRIM_SIMULATE_ROWS /* of outputs, a unit where lanes are rows */
+
+/* ---- pack ---- */
+
+static uint32_t half(int32_t v, unsigned shift)
+{
+    return (uint32_t)v << shift & 0xffff;
+}
+
+static brim_status pack_weights(brim_ctx *ctx, const struct brim_dot_kernel *d, unsigned shift,
+                                struct brim_dot_pack *pack)
+{
+    pack->panel = brim_zalloc(ctx, d->groups * d->panels * d->k, LANES * sizeof *pack->panel);
+    pack->word = brim_zalloc(ctx, d->groups * d->pairs * d->k, sizeof *pack->word);
+    if (pack->panel == NULL || pack->word == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t c = 0; c < d->n; c++) {
+        const size_t g = c / d->outputs, o = c % d->outputs, l = o % LANES;
+        int16_t *panel =
+            pack->panel + (g * d->panels + o / LANES) * d->k * LANES + 2 * (l % WORDS) + l / WORDS;
+        uint32_t *word = pack->word + (g * d->pairs + o / 2) * d->k;
+
+        for (size_t j = 0; j < d->k; j++) {
+            const uint32_t w = half(d->w[c * d->k + j], shift);
+
+            panel[j * LANES] = (int16_t)(uint16_t)w;
+            word[j] |= w << 16 * (o % 2);
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Scratch: words of ROWS rows, twice where inputs are scaled (as lanes: 16 rows and their panel),
+ * and behind them a row and the lists of brim_datapath_dot(). */
+brim_status brim_dot_simulate_pack(brim_ctx *ctx, struct brim_dot_kernel *d)
+{
+    const unsigned shift = d->plan.passes.w_shift;
+    size_t size;
+
+    d->panels = (d->outputs + LANES - 1) / LANES;
+    d->pairs = (d->outputs + 1) / 2;
+    if (!brim_mul_size(d->groups * d->panels, d->k, &size) ||
+        !brim_mul_size(size, LANES * sizeof(uint32_t), &size) ||
+        !brim_mul_size(d->k, 2 * ROWS * sizeof(uint32_t) + 3 * sizeof(int64_t), &d->scratch)) {
+        return brim_fail(ctx, BRIM_ERR_NOMEM, "%zu outputs of %zu weights: too large", d->n, d->k);
+    }
+    if (shift > 0) {
+        BRIM_TRY(pack_weights(ctx, d, shift, &d->scaled));
+    }
+    return shift == 0 || d->plan.lanes.count || d->plan.lanes.recheck
+               ? pack_weights(ctx, d, 0, &d->plain)
+               : BRIM_OK;
+}
+
+#define PACK_ROW(type)                                                                             \
+    for (size_t j = 0; j < k; j++) {                                                               \
+        const uint32_t v = (uint32_t)((const type *)x)[j] << shift;                                \
+                                                                                                   \
+        to[j] = (v & 0xffff) | v << 16;                                                            \
+    }
+
+BRIM_CLONES
+static void pack_int32(const void *x, size_t k, unsigned shift, uint32_t *to){PACK_ROW(int32_t)}
+
+BRIM_CLONES
+    static void pack_uint8(const void *x, size_t k, unsigned shift, uint32_t *to){PACK_ROW(uint8_t)}
+
+BRIM_CLONES static void pack_int8(const void *x, size_t k, unsigned shift, uint32_t *to)
+{
+    PACK_ROW(int8_t)
+}
+
+/* A row's codes, each twice in a word. */
+static void pack_row(const struct brim_dot_rows *r, size_t row, size_t k, unsigned shift,
+                     uint32_t *to)
+{
+    const size_t at = row * r->x_stride;
+
+    switch (r->codes) {
+    case BRIM_DOT_INT32:
+        pack_int32((const int32_t *)r->x + at, k, shift, to);
+        break;
+    case BRIM_DOT_UINT8:
+        pack_uint8((const uint8_t *)r->x + at, k, shift, to);
+        break;
+    case BRIM_DOT_INT8:
+        pack_int8((const int8_t *)r->x + at, k, shift, to);
+        break;
+    }
+}
+
+/* ---- run ---- */
+
+struct job {
+    const struct brim_dot_kernel *d;
+    const struct brim_dot_rows *r;
+    struct brim_dot_counts *counts;
+    const uint8_t *bound; /* of the group's outputs */
+    uint32_t *plain, *scaled;
+    int64_t *lists;
+    struct brim_cell_luck luck;
+    unsigned min_width; /* of the layer as far as it is known */
+};
+
+/* Where the cells of a call lie: lane l of shared row r is row row0 + r, output output0 + l; or,
+ * lanes being rows, row row0 + l % 16, output output0 + 2 * r + l / 16. */
+struct place {
+    bool lanes_are_rows;
+    size_t row0, rows, output0, outputs;
+};
+
+static void job_start(struct job *job, const struct brim_dot_kernel *d,
+                      const struct brim_dot_rows *r, struct brim_dot_counts *counts)
+{
+    uint32_t *words = r->scratch;
+
+    *job = (struct job){.d = d,
+                        .r = r,
+                        .counts = counts,
+                        .bound = d->bound + r->group * d->outputs,
+                        .plain = words,
+                        .scaled = words + ROWS * d->k,
+                        .lists = (int64_t *)(void *)(words + 2 * ROWS * d->k),
+                        .min_width = r->counts != NULL ? r->counts->min_width : 0};
+    if (d->plan.passes.x_shift == 0) {
+        job->scaled = job->plain;
+    }
+}
+
+static bool lane_is_used(const struct place *p, size_t shared, size_t lane, size_t *row, size_t *c)
+{
+    *row = p->row0 + (p->lanes_are_rows ? lane % WORDS : shared);
+    *c = p->output0 + (p->lanes_are_rows ? 2 * shared + lane / WORDS : lane);
+    return *row < p->row0 + p->rows && *c < p->output0 + p->outputs;
+}
+
+static void write_values(const struct job *job, const struct place *p, const struct brim_cells *c)
+{
+    if (p->lanes_are_rows) {
+        for (size_t d = 0; d < p->rows; d++) {
+            for (size_t o = 0; o < p->outputs; o++) {
+                brim_dot_write(job->r, p->row0 + d, p->output0 + o,
+                               c->value[o / 2 * LANES + o % 2 * WORDS + d]);
+            }
+        }
+        return;
+    }
+    for (size_t i = 0; i < p->rows; i++) {
+        for (size_t o = 0; o < p->outputs; o++) {
+            brim_dot_write(job->r, p->row0 + i, p->output0 + o, c->value[i * LANES + o]);
+        }
+    }
+}
+
+/* Cells in which a product does not fit and that matters, by the reference. */
+static void redo_odd(struct job *job, const struct place *p, struct brim_cells *c)
+{
+    const struct brim_dot_kernel *d = job->d;
+    const size_t n = (size_t)c->rows * LANES;
+    int32_t *x = (int32_t *)(void *)(job->lists + 2 * d->k);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t row, o;
+
+        if (c->odd[i] != 0 && lane_is_used(p, i / LANES, i % LANES, &row, &o)) {
+            const int32_t *w = d->w + (job->r->group * d->outputs + o) * d->k;
+
+            brim_dot_widen(job->r, row, d->k, x);
+            c->value[i] = (int32_t)brim_dot_one(d, w, x, job->lists, job->counts);
+            c->exit[i] = 0;
+            c->persistent[i] = 0;
+            c->odd[i] = 0;
+        }
+    }
+}
+
+/* Lanes beyond the rows and outputs hold zeros, which are no events. */
+BRIM_CLONES
+static void tally(const struct brim_cells *c, struct brim_dot_counts *counts)
+{
+    const size_t n = (size_t)c->rows * LANES;
+    int32_t transient = 0, persistent = 0, product = 0, least = 0, most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        transient += c->exit[i] & ~c->persistent[i];
+        persistent += c->persistent[i];
+        product += c->odd[i];
+        least = least < c->least[i] ? least : c->least[i];
+        most = most > c->most[i] ? most : c->most[i];
+    }
+    const unsigned width = brim_width_of(least, most);
+    counts->transient += (uint64_t)transient;
+    counts->persistent += (uint64_t)persistent;
+    counts->product += (uint64_t)product;
+    counts->min_width = width > counts->min_width ? (uint8_t)width : counts->min_width;
+}
+
+/* Which rows' values are not told by their totals. */
+static void find_values(const struct job *job, const struct brim_cell_operands *plain,
+                        const struct brim_cell_operands *scaled, struct brim_cells *c)
+{
+    const struct brim_dot_plan *plan = &job->d->plan;
+    const struct brim_lane_plan *lanes = &plan->lanes;
+    const bool finishes =
+        lanes->n_stages == 1 && lanes->stage[0].value != BRIM_LANE_SATURATE && lanes->count;
+    bool wanted[BRIM_SIMULATE_ROWS];
+
+    for (unsigned r = 0; r < c->rows; r++) {
+        wanted[r] = !lanes->count || (c->eventful[r] && !finishes);
+        if (!wanted[r]) {
+            brim_cells_finish(&lanes->stage[lanes->n_stages - 1], c, r);
+        }
+    }
+    brim_cells_values(plan, job->d->simulate, plan->passes.w_shift > 0 ? scaled : plain, wanted, c);
+}
+
+static void run_cells(struct job *job, const struct place *p,
+                      const struct brim_cell_operands *plain,
+                      const struct brim_cell_operands *scaled, struct brim_cells *c)
+{
+    const struct brim_dot_plan *plan = &job->d->plan;
+
+    if (plan->lanes.count) {
+        brim_cells_prefixes(plan, job->d->simulate, plain, c, &job->luck);
+    } else if (plan->lanes.recheck) {
+        brim_cells_products(plan, job->d->simulate, plain, c);
+    }
+    find_values(job, plain, scaled, c);
+    if (plan->lanes.recheck) {
+        redo_odd(job, p, c);
+    }
+    if (plan->lanes.count) {
+        tally(c, job->counts);
+    }
+    write_values(job, p, c);
+}
+
+/* Lanes are outputs. */
+static void run_panel(struct job *job, size_t panel, size_t first, size_t m, struct brim_cells *c)
+{
+    const struct brim_dot_kernel *d = job->d;
+    const size_t at = (job->r->group * d->panels + panel) * d->k * LANES;
+    struct brim_cell_operands plain = {.panel = d->plain.panel + at},
+                              scaled = {.panel = d->scaled.panel + at};
+
+    for (size_t i = 0; i < m; i += BRIM_SIMULATE_ROWS) {
+        const struct place p = {.row0 = first + i,
+                                .rows = brim_min_size(BRIM_SIMULATE_ROWS, m - i),
+                                .output0 = panel * LANES,
+                                .outputs = brim_min_size(LANES, d->outputs - panel * LANES)};
+
+        c->rows = (unsigned)p.rows;
+        for (size_t r = 0; r < p.rows; r++) {
+            plain.shared[r] = job->plain + (i + r) * d->k;
+            scaled.shared[r] = job->scaled + (i + r) * d->k;
+        }
+        run_cells(job, &p, &plain, &scaled, c);
+    }
+}
+
+static void run_outputs(struct job *job, struct brim_cells *c)
+{
+    const struct brim_dot_kernel *d = job->d;
+
+    for (size_t first = 0; first < job->r->m; first += ROWS) {
+        const size_t m = brim_min_size(ROWS, job->r->m - first);
+
+        for (size_t i = 0; i < m; i++) {
+            pack_row(job->r, first + i, d->k, 0, job->plain + i * d->k);
+            if (job->scaled != job->plain) {
+                pack_row(job->r, first + i, d->k, d->plan.passes.x_shift, job->scaled + i * d->k);
+            }
+        }
+        for (size_t panel = 0; panel < d->panels; panel++) {
+            run_panel(job, panel, first, m, c);
+        }
+    }
+}
+
+/* 16 rows as a panel: their words side by side. `words` holds the rows, then the panel. */
+static const int16_t *interleave(const struct job *job, size_t first, size_t m, unsigned shift,
+                                 uint32_t *words)
+{
+    const size_t k = job->d->k;
+    const uint32_t *row[WORDS] = {NULL};
+
+    for (size_t i = 0; i < m; i++) {
+        pack_row(job->r, first + i, k, shift, words + i * k);
+        row[i] = words + i * k;
+    }
+    job->d->simulate->interleave(row, k, words + WORDS * k);
+    return (const int16_t *)(const void *)(words + WORDS * k);
+}
+
+/* Lanes are rows, times two outputs. */
+static void run_rows(struct job *job, struct brim_cells *c)
+{
+    const struct brim_dot_kernel *d = job->d;
+    const size_t at = job->r->group * d->pairs * d->k;
+
+    for (size_t first = 0; first < job->r->m; first += WORDS) {
+        const size_t m = brim_min_size(WORDS, job->r->m - first);
+        struct brim_cell_operands plain = {.panel = interleave(job, first, m, 0, job->plain)},
+                                  scaled = {.panel = plain.panel};
+
+        if (job->scaled != job->plain) {
+            scaled.panel = interleave(job, first, m, d->plan.passes.x_shift, job->scaled);
+        }
+        for (size_t pair = 0; pair < d->pairs; pair += PAIRS) {
+            const struct place p = {.lanes_are_rows = true,
+                                    .row0 = first,
+                                    .rows = m,
+                                    .output0 = 2 * pair,
+                                    .outputs = brim_min_size(2 * PAIRS, d->outputs - 2 * pair)};
+
+            c->rows = (unsigned)((p.outputs + 1) / 2);
+            for (size_t r = 0; r < c->rows; r++) {
+                plain.shared[r] = d->plain.word + at + (pair + r) * d->k;
+                scaled.shared[r] = d->scaled.word + at + (pair + r) * d->k;
+            }
+            run_cells(job, &p, &plain, &scaled, c);
+        }
+    }
+}
+
+void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                           struct brim_dot_counts *counts)
+{
+    struct job job;
+    struct brim_cells cells;
+
+    if (r->m == 0 || d->outputs == 0) {
+        return;
+    }
+    job_start(&job, d, r, counts);
+    counts->min_width = (uint8_t)brim_width_of(0, 0);
+    /* Panels of cells; packing 16 rows costs about two. */
+    if ((r->m + WORDS - 1) / WORDS * (d->pairs + 2) < r->m * d->panels) {
+        run_rows(&job, &cells);
+    } else {
+        run_outputs(&job, &cells);
+    }
+}
