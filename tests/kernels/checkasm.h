@@ -45,7 +45,8 @@ struct check_family {
 // clang-format off
 #define CHECK_FAMILIES(family) \
     family(epilogue) \
-    family(gemm)
+    family(gemm) \
+    family(simulate)
 // clang-format on
 
 #define CHECK_DECLARE(name) extern const struct check_family check_##name;

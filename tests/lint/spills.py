@@ -135,7 +135,7 @@ def main():
     for path in sys.argv[1:]:
         some, messages = check(path, objects, disasm.tool("objdump", path))
         hot += some
-        bad += messages
+        bad += messages or ([] if some else [f"spills: {path} has no hot loop"])
     print("\n".join(bad) or f"spills: clean ({hot} hot loops)")
     return 1 if bad else 0
 

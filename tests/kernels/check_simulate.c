@@ -1,0 +1,244 @@
+/* check_simulate.c - the simulator's passes, one register at a time. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "checkasm.h"
+
+#include <string.h>
+
+#include "kernels/simulate_variant.h"
+
+#define LANES      BRIM_SIMULATE_LANES
+#define WORDS      BRIM_SIMULATE_WORDS
+#define MOST_COUNT 3000
+
+static const char *const pass_name[BRIM_SIMULATE_PASSES] = {
+    [BRIM_SATURATE16] = "saturate16", [BRIM_SATURATE32] = "saturate32",
+    [BRIM_CLAMP16] = "clamp16",       [BRIM_CLAMP32] = "clamp32",
+    [BRIM_SUM16] = "sum16",           [BRIM_SUM32] = "sum32",
+    [BRIM_RANGE16] = "range16",       [BRIM_RANGE32] = "range32",
+    [BRIM_PRODUCTS16] = "products16", [BRIM_PRODUCTS32] = "products32"};
+
+static size_t count(void)
+{
+    return brim_simulate_variant_count;
+}
+
+static struct check_variant variant(size_t i)
+{
+    return (struct check_variant){brim_simulate_variants[i]->name, brim_simulate_variants[i]->isa};
+}
+
+static bool narrow(enum brim_simulate_pass pass)
+{
+    return pass == BRIM_SATURATE16 || pass == BRIM_CLAMP16 || pass == BRIM_SUM16 ||
+           pass == BRIM_RANGE16 || pass == BRIM_PRODUCTS16;
+}
+
+static bool saturates(enum brim_simulate_pass pass)
+{
+    return pass == BRIM_SATURATE16 || pass == BRIM_SATURATE32;
+}
+
+static bool has_value(enum brim_simulate_pass pass)
+{
+    return pass != BRIM_PRODUCTS16 && pass != BRIM_PRODUCTS32;
+}
+
+static bool has_extremes(enum brim_simulate_pass pass)
+{
+    return pass >= BRIM_RANGE16;
+}
+
+static int64_t clip(int64_t v, int64_t lo, int64_t hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static int64_t wrap(int64_t v, bool to16)
+{
+    return to16 ? (int16_t)(uint16_t)v : (int32_t)(uint32_t)v;
+}
+
+static int64_t product(const struct brim_simulate_tile *t, size_t row, size_t lane, size_t j)
+{
+    const size_t half = lane / WORDS, word = lane % WORDS;
+
+    return (int64_t)t->panel[j * LANES + 2 * word + half] *
+           (int16_t)(uint16_t)(t->shared[row][j] >> (half * 16));
+}
+
+struct register_state {
+    int64_t value, least, most;
+};
+
+static struct register_state add_up(enum brim_simulate_pass pass,
+                                    const struct brim_simulate_tile *t, size_t row, size_t lane)
+{
+    struct register_state s = {0};
+    const int64_t rail = INT64_C(1) << (narrow(pass) ? 15 : 31);
+
+    for (size_t j = 0; j < t->count; j++) {
+        const int64_t p = product(t, row, lane, j);
+
+        s.value = !has_value(pass)     ? p
+                  : saturates(pass)    ? clip(s.value + p, -rail, rail - 1)
+                  : has_extremes(pass) ? s.value + p
+                  : pass == BRIM_SUM16 ? wrap(s.value + p, true)
+                  : pass == BRIM_SUM32 ? wrap(s.value + p, false)
+                                       : clip(s.value + p, t->lo, t->hi);
+        s.least = s.value < s.least ? s.value : s.least;
+        s.most = s.value > s.most ? s.value : s.most;
+    }
+    if (saturates(pass)) { /* rounded down */
+        const int64_t unit = INT64_C(1) << t->shift;
+        s.value = (s.value - (s.value % unit + unit) % unit) / unit;
+    }
+    return s;
+}
+
+/* Magnitudes such that products fit 16 bits in narrow passes, and `count` of them 32 bits in wide
+ * ones that may not leave them. */
+static void draw_magnitudes(struct check *c, enum brim_simulate_pass pass, size_t terms, int32_t *w,
+                            int32_t *x)
+{
+    const unsigned room = narrow(pass) ? 15 : saturates(pass) || pass == BRIM_SUM32 ? 30 : 0;
+    unsigned bits = room;
+
+    if (room == 0) {
+        for (bits = 30; terms >> (30 - bits) > 0; bits--) {
+        }
+    }
+    const unsigned most = bits < 15 ? bits : 15, least = bits - most;
+    const unsigned a = (unsigned)check_range(c, least, most);
+    *w = INT32_C(1) << a;
+    *x = INT32_C(1) << (check_once_in(c, 2) ? bits - a
+                                            : (unsigned)check_range(c, 0, (int64_t)(bits - a)));
+}
+
+static void draw_operands(struct check *c, int16_t *to, size_t n, int32_t magnitude, bool top)
+{
+    const enum check_pattern p = check_any_pattern(c);
+    int32_t codes[64];
+
+    for (size_t i = 0; i < n; i++) {
+        if (i % 64 == 0) {
+            check_fill(c, p, codes, 64, -magnitude + (top ? 0 : 1), magnitude - 1);
+        }
+        to[i] = (int16_t)codes[i % 64];
+    }
+}
+
+/* An extreme at a rail says that a prefix may have left 16 bits. */
+static bool meaningless(enum brim_simulate_pass pass, const struct register_state *s)
+{
+    return pass == BRIM_RANGE16 && (s->least <= INT16_MIN || s->most >= INT16_MAX);
+}
+
+static void check_lane(struct check *c, enum brim_simulate_pass pass,
+                       const struct brim_simulate_tile *t, size_t i)
+{
+    const struct register_state s = add_up(pass, t, i / LANES, i % LANES);
+
+    if (meaningless(pass, &s)) {
+        if (t->least[i] != INT16_MIN && t->most[i] != INT16_MAX) {
+            check_fail(c, "row %zu lane %zu does not say that it left 16 bits", i / LANES,
+                       i % LANES);
+        }
+        return;
+    }
+    if (has_value(pass) && t->value[i] != s.value) {
+        check_fail(c, "row %zu lane %zu holds %d, expected %lld", i / LANES, i % LANES,
+                   (int)t->value[i], (long long)s.value);
+    }
+    if (has_extremes(pass) && (t->least[i] != s.least || t->most[i] != s.most)) {
+        check_fail(c, "row %zu lane %zu went from %d to %d, expected %lld to %lld", i / LANES,
+                   i % LANES, (int)t->least[i], (int)t->most[i], (long long)s.least,
+                   (long long)s.most);
+    }
+}
+
+static void check_pass(struct check *c, const struct brim_simulate_variant *v,
+                       enum brim_simulate_pass pass)
+{
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = {.shared = shared,
+                                   .rows = (unsigned)check_range(c, 1, BRIM_SIMULATE_ROWS),
+                                   .count =
+                                       check_length(c, 8, check_once_in(c, 20) ? MOST_COUNT : 100)};
+    const size_t n = (size_t)t.rows * LANES;
+    int32_t w_most, x_most;
+
+    draw_magnitudes(c, pass, t.count, &w_most, &x_most);
+    t.shift = saturates(pass) ? (unsigned)check_range(c, 0, narrow(pass) ? 12 : 15) : 0;
+    const int64_t rails = narrow(pass) ? INT16_MAX : (INT64_C(1) << 30);
+    const int64_t span = check_range(c, 1, check_once_in(c, 2) ? rails : 4 * (int64_t)w_most);
+    t.hi = (int32_t)clip(span, 0, rails);
+    t.lo = -t.hi - (check_once_in(c, 2) ? 1 : 0);
+    check_describe(c, "%s, %u rows of %zu products, %d times %d, shift %u, rails %d %d",
+                   pass_name[pass], t.rows, t.count, w_most, x_most, t.shift, t.lo, t.hi);
+    int16_t *panel = check_buffer(c, "panel", t.count * LANES * sizeof *panel, sizeof *panel);
+    draw_operands(c, panel, t.count * LANES, w_most, narrow(pass) || w_most < 32768);
+    check_seal(c, panel);
+    t.panel = panel;
+    for (size_t r = 0; r < t.rows; r++) {
+        uint32_t *row = check_buffer(c, "shared row", t.count * sizeof *row, sizeof *row);
+        static int16_t halves[2][MOST_COUNT];
+
+        draw_operands(c, halves[0], t.count, x_most, false);
+        draw_operands(c, halves[1], t.count, x_most, false);
+        for (size_t j = 0; j < t.count; j++) {
+            row[j] = (uint16_t)halves[0][j] | (uint32_t)(uint16_t)halves[1][j] << 16;
+        }
+        check_seal(c, row);
+        shared[r] = row;
+    }
+    t.value = check_buffer(c, "values", n * sizeof *t.value, sizeof *t.value);
+    t.least = check_buffer(c, "least", n * sizeof *t.least, sizeof *t.least);
+    t.most = check_buffer(c, "most", n * sizeof *t.most, sizeof *t.most);
+    if (!has_value(pass)) {
+        check_seal(c, t.value);
+    }
+    if (!has_extremes(pass)) {
+        check_seal(c, t.least);
+        check_seal(c, t.most);
+    }
+    v->pass[pass](&t);
+    for (size_t i = 0; i < n; i++) {
+        check_lane(c, pass, &t, i);
+    }
+}
+
+static void check_interleave(struct check *c, const struct brim_simulate_variant *v)
+{
+    const size_t n = check_length(c, 16, 100);
+    const uint32_t *x[WORDS];
+
+    check_describe(c, "interleave, %zu words", n);
+    for (size_t d = 0; d < WORDS; d++) {
+        x[d] = check_once_in(c, 4) ? NULL : check_buffer(c, "row", n * 4, 4);
+        if (x[d] != NULL) {
+            check_seal(c, x[d]);
+        }
+    }
+    uint32_t *got = check_buffer(c, "panel", n * WORDS * 4, 4);
+    uint32_t *want = check_buffer(c, "expected panel", n * WORDS * 4, 4);
+    for (size_t j = 0; j < n * WORDS; j++) {
+        want[j] = x[j % WORDS] != NULL ? x[j % WORDS][j / WORDS] : 0;
+    }
+    v->interleave(x, n, got);
+    check_same(c, got, want, 4, WORDS);
+}
+
+static void run(struct check *c, size_t i)
+{
+    const struct brim_simulate_variant *v = brim_simulate_variants[i];
+    const enum brim_simulate_pass pass =
+        (enum brim_simulate_pass)brim_rng_below(&c->rng, BRIM_SIMULATE_PASSES);
+
+    if (check_once_in(c, 10) || v->pass[pass] == NULL) {
+        check_interleave(c, v);
+    } else {
+        check_pass(c, v, pass);
+    }
+}
+
+const struct check_family check_simulate = {"simulate", count, variant, 1500, run};
