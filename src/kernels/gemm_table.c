@@ -10,6 +10,9 @@
 
 const struct brim_gemm_variant *const brim_gemm_variants[] = {
     &brim_gemm_scalar,
+#if defined(__x86_64__)
+    &brim_gemm_amx,
+#endif
 };
 
 const size_t brim_gemm_variant_count = sizeof brim_gemm_variants / sizeof brim_gemm_variants[0];

@@ -81,5 +81,6 @@ const struct brim_gemm_variant *brim_gemm_find(const char *name);
 
 /* What the table lists. */
 extern const struct brim_gemm_variant brim_gemm_scalar;
+extern const struct brim_gemm_variant brim_gemm_amx;
 
 #endif

@@ -23,6 +23,7 @@ target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernel
 brim_kernel(ref/epilogue_scalar.c)
 brim_kernel(ref/gemm_scalar.c)
 brim_kernel(ref/simulate_scalar.c)
+brim_kernel(x86/gemm_amx.c -mamx-tile -mamx-int8)
 brim_kernel(x86/simulate_avx2.c -mavx2)
 brim_kernel(x86/simulate_avx512.c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 brim_kernel(x86/simulate_avx512vnni.c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
