@@ -19,11 +19,16 @@ endfunction()
 
 target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c
                             src/kernels/simulate_table.c)
+target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)
 
 brim_kernel(ref/epilogue_scalar.c)
 brim_kernel(ref/gemm_scalar.c)
+brim_kernel(ref/gemv_scalar.c)
 brim_kernel(ref/simulate_scalar.c)
 brim_kernel(x86/gemm_amx.c -mamx-tile -mamx-int8)
+brim_kernel(x86/gemv_avx2.c -mavx2)
+brim_kernel(x86/gemv_avx512vnni.c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+brim_kernel(x86/gemv_avxvnni.c -mavx2 -mavxvnni)
 brim_kernel(x86/simulate_avx2.c -mavx2)
 brim_kernel(x86/simulate_avx512.c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 brim_kernel(x86/simulate_avx512vnni.c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)

@@ -4,6 +4,7 @@ add_executable(checkasm
   kernels/checkasm.c
   kernels/check_epilogue.c
   kernels/check_gemm.c
+  kernels/check_gemv.c
   kernels/check_simulate.c
   kernels/formulas.c
   kernels/weights.c)

@@ -46,6 +46,7 @@ struct check_family {
 #define CHECK_FAMILIES(family) \
     family(epilogue) \
     family(gemm) \
+    family(gemv) \
     family(simulate)
 // clang-format on
 

@@ -1,5 +1,6 @@
 brim_test(kernels dot_kernel)
 brim_test(kernels gemm)
+brim_test(kernels gemv)
 brim_test(kernels simulate)
 include(kernels/checkasm.cmake)
 target_link_libraries(checkasm PRIVATE brim_dependencies)
