@@ -6,6 +6,7 @@ add_executable(checkasm
   kernels/check_gemm.c
   kernels/check_gemv.c
   kernels/check_simulate.c
+  kernels/check_sparse.c
   kernels/formulas.c
   kernels/weights.c)
 target_include_directories(checkasm PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
