@@ -70,6 +70,12 @@ struct register_state {
     int64_t value, least, most;
 };
 
+/* What the lanes see: 16-bit products are those modulo 2^16, as scaled weights are. */
+static int64_t seen(enum brim_simulate_pass pass, int64_t p)
+{
+    return pass == BRIM_SATURATE16 ? wrap(p, true) : p;
+}
+
 static struct register_state add_up(enum brim_simulate_pass pass,
                                     const struct brim_simulate_tile *t, size_t row, size_t lane)
 {
@@ -77,7 +83,7 @@ static struct register_state add_up(enum brim_simulate_pass pass,
     const int64_t rail = INT64_C(1) << (narrow(pass) ? 15 : 31);
 
     for (size_t j = 0; j < t->count; j++) {
-        const int64_t p = product(t, row, lane, j);
+        const int64_t p = seen(pass, product(t, row, lane, j));
 
         s.value = !has_value(pass)     ? p
                   : saturates(pass)    ? clip(s.value + p, -rail, rail - 1)
@@ -95,12 +101,13 @@ static struct register_state add_up(enum brim_simulate_pass pass,
     return s;
 }
 
-/* Magnitudes such that products fit 16 bits in narrow passes, and `count` of them 32 bits in wide
- * ones that may not leave them. */
-static void draw_magnitudes(struct check *c, enum brim_simulate_pass pass, size_t terms, int32_t *w,
-                            int32_t *x)
+/* Magnitudes such that products, scaled, fit 16 bits in narrow passes, and `count` of them 32 bits
+ * in wide ones that may not leave them. Sums are modular, so theirs are free. */
+static void draw_magnitudes(struct check *c, enum brim_simulate_pass pass, size_t terms,
+                            unsigned shift, int32_t *w, int32_t *x)
 {
-    const unsigned room = narrow(pass) ? 15 : saturates(pass) || pass == BRIM_SUM32 ? 30 : 0;
+    const bool modular = pass == BRIM_SUM16 || pass == BRIM_SUM32;
+    const unsigned room = modular || pass == BRIM_SATURATE32 ? 30 : narrow(pass) ? 15 - shift : 0;
     unsigned bits = room;
 
     if (room == 0) {
@@ -167,8 +174,8 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
     const size_t n = (size_t)t.rows * LANES;
     int32_t w_most, x_most;
 
-    draw_magnitudes(c, pass, t.count, &w_most, &x_most);
-    t.shift = saturates(pass) ? (unsigned)check_range(c, 0, narrow(pass) ? 12 : 15) : 0;
+    t.shift = saturates(pass) ? (unsigned)check_range(c, 0, narrow(pass) ? 13 : 15) : 0;
+    draw_magnitudes(c, pass, t.count, t.shift, &w_most, &x_most);
     const int64_t rails = narrow(pass) ? INT16_MAX : (INT64_C(1) << 30);
     const int64_t span = check_range(c, 1, check_once_in(c, 2) ? rails : 4 * (int64_t)w_most);
     t.hi = (int32_t)clip(span, 0, rails);
@@ -177,6 +184,9 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
                    pass_name[pass], t.rows, t.count, w_most, x_most, t.shift, t.lo, t.hi);
     int16_t *panel = check_buffer(c, "panel", t.count * LANES * sizeof *panel, sizeof *panel);
     draw_operands(c, panel, t.count * LANES, w_most, narrow(pass) || w_most < 32768);
+    for (size_t j = 0; pass == BRIM_SATURATE16 && j < t.count * LANES; j++) {
+        panel[j] = (int16_t)(uint16_t)((uint32_t)panel[j] << t.shift); /* high bits fall off */
+    }
     check_seal(c, panel);
     t.panel = panel;
     for (size_t r = 0; r < t.rows; r++) {
