@@ -28,7 +28,15 @@ test: setup
 lint: setup-quiet
 	@tests/lint/run.sh
 
-bench: all
+# Other libraries to compare with are installed and built into a module; models are those of MODELS.
+MODELS ?= $(wildcard $(addprefix ../shared/data/mlperf-tiny/models/,resnet8-cifar10-int8-qdq.onnx dscnn-kws-int8-qdq.onnx))
+bench:
+	@mkdir -p build
+	@cmake/setup.sh --bench
+	@cmake --preset release -DBRIM_PEERS=ON >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/brim bench kernels
+	@for model in $(MODELS); do $(BUILD)/brim bench model $$model || exit 1; done
 	@$(BUILD)/brim bench solver
 
 clean:

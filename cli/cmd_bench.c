@@ -5,11 +5,12 @@
 
 const struct cli_verb verb_bench = {
     .name = "bench",
-    .operands = "model|solver",
+    .operands = "kernels|model|solver",
     .min_operands = 1,
     .max_operands = 1,
-    .summary = "how fast this machine runs models and solvers",
-    .details = "model    images per second of a whole model, against onnxruntime\n"
+    .summary = "how fast this machine runs kernels, models and solvers",
+    .details = "kernels  every kernel against the machine's limits and against other libraries'\n"
+               "model    images per second of a whole model, against onnxruntime\n"
                "solver   how long the solvers take for one layer\n\n"
                "Each has options of its own: brim bench model --help.",
 };
@@ -17,7 +18,8 @@ const struct cli_verb verb_bench = {
 static const struct {
     const char *name;
     cli_run_fn *run;
-} parts[] = {{"model", cli_bench_model}, {"solver", cli_bench_solver}};
+} parts[] = {
+    {"kernels", cli_bench_kernels}, {"model", cli_bench_model}, {"solver", cli_bench_solver}};
 
 int cmd_bench(struct cli *cli, char **argv)
 {

@@ -1,11 +1,15 @@
 #!/bin/sh
 # setup.sh - install what is missing: Debian packages from debian-packages.txt, and the pinned Python
-# packages of tests/interop/requirements.txt into .venv. `--packages` does only the first.
+# packages of tests/interop/requirements.txt into .venv. `--packages` does only the first, `--bench` also the
+# packages of debian-packages-bench.txt.
 set -eu
 cd "$(dirname "$0")/.."
 
+lists=cmake/debian-packages.txt
+[ "${1:-}" != "--bench" ] || lists="$lists cmake/debian-packages-bench.txt"
 missing=""
-for package in $(sed 's/#.*//' cmake/debian-packages.txt); do
+# shellcheck disable=SC2086
+for package in $(sed 's/#.*//' $lists); do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' ||
         missing="$missing $package"
 done

@@ -147,7 +147,7 @@ static brim_status run_peer(const struct model *m, unsigned count, double *secon
 
 static brim_status measure(struct model *m, brim_bench_model_report *r)
 {
-    double own[BRIM_BENCH_MAX_REPEAT], other[BRIM_BENCH_MAX_REPEAT], once;
+    double own[BRIM_BENCH_MAX_REPEAT], other[BRIM_BENCH_MAX_REPEAT] = {0}, once;
     const unsigned repeat = m->params->repeat;
 
     BRIM_TRY(run_round(m, 1, &once)); /* touches memory */

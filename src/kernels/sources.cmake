@@ -17,6 +17,11 @@ function(brim_kernel file)
   set_source_files_properties(src/kernels/${file} PROPERTIES COMPILE_OPTIONS "${ARGN}")
 endfunction()
 
+target_sources(brim PRIVATE src/kernels/probe.c)
+foreach(set amx avx2 avx512 avx512vbmi avx512vnni avxvnni sse41) # assembly: needs no flags
+  brim_kernel(x86/probe_${set}.c)
+endforeach()
+
 target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c
                             src/kernels/simulate_table.c)
 target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)

@@ -58,3 +58,20 @@ if [ -n "$(command -v head)" ]; then
     stdout_has '"peer_images_per_second": 1.0'
     stdout_has '"peer": "nobody 1.0"'
 fi
+
+# Kernels: limits, lines, and the ratios to reach; without peers unless a module of them is there.
+expect 0 "$brim" bench kernels --help
+stdout_has '^usage: brim bench kernels'
+usage "repeat: '0', expected a whole number in 1..99" kernels --repeat 0
+usage "no family 'gem', expected one of gemm" kernels --family gem
+usage "no shape '1x1x1' in family gemm" kernels --family gemm --shape 1x1x1
+usage "unexpected 'more', expected no operand" kernels more more
+expect 1 "$brim" bench kernels --quick --peers ./nothing.so
+one_error
+stderr_has 'nothing.so: cannot open'
+expect 0 "$brim" bench kernels --quick --repeat 1 --peers none --family gemm --cpu scalar
+stdout_has '^gemm  *128x768x768  *whole  *scalar '
+stdout_has '^VNNI GEMM .*not measured$'
+expect 0 "$brim" bench kernels --quick --repeat 2 --peers none --family gemm --json
+json_keys repeat cpu ghz limits lines family shape kind name peer cold warm per_cycle goals what bar each shapes
+stdout_has '"peer": false'
