@@ -1,6 +1,7 @@
 brim_test(kernels dot_kernel)
 brim_test(kernels gemm)
 brim_test(kernels gemv)
+brim_test(kernels lookup)
 brim_test(kernels simulate)
 brim_test(kernels sparse)
 include(kernels/checkasm.cmake)
