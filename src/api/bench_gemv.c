@@ -61,11 +61,8 @@ brim_status brim_bench_add_gemv(struct brim_bench_job *job, const struct brim_ge
                                       .y = job->y,
                                       .y_stride = job->n,
                                       .scratch = scratch};
-    const struct brim_bench_case c = {.kind = kind,
-                                      .name = name,
-                                      .run = run_gemv,
-                                      .state = g,
-                                      .destroy = free_gemv};
+    const struct brim_bench_case c = {
+        .kind = kind, .name = name, .run = run_gemv, .state = g, .destroy = free_gemv};
     return brim_bench_job_add(job, &c, true);
 }
 

@@ -75,7 +75,7 @@ stdout_has '^VNNI GEMM .*not measured$'
 expect 0 "$brim" bench kernels --quick --repeat 2 --peers none --family gemm --json
 json_keys repeat cpu ghz limits lines family shape kind name peer cold warm per_cycle goals what bar each shapes
 stdout_has '"peer": false'
-for family in gemv sparse simulate; do
+for family in gemv lookup sparse simulate; do
     expect 0 "$brim" bench kernels --quick --repeat 1 --peers none --family $family
     stdout_has "^$family  "
 done
