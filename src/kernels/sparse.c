@@ -272,7 +272,7 @@ static size_t strip_rows(const struct brim_sparse *s, size_t m)
     const size_t tiles = STRIP_BYTES / (s->stride * tile);
     const size_t rows = tile * (tiles == 0 ? 1 : tiles);
 
-    return rows < m ? rows : m;
+    return rows < m || m == 0 ? rows : m;
 }
 
 static size_t round64(size_t bytes)
