@@ -93,13 +93,13 @@ static bool check_own_statement(struct check *c, const struct model *m, const st
 }
 
 /* Exact sum of the products under the register that holds product `first`. */
-static wide register_sum(const struct layer *l, const int32_t *w, const int32_t *x, uint64_t tile,
-                         size_t first)
+static wide register_sum(const struct layer *l, size_t ch, const int32_t *x, uint64_t tile,
+                         size_t first, bool beyond)
 {
     wide sum = 0;
 
     for (size_t i = first; i < l->k && (tile == 0 || i < first + tile); i++) {
-        sum += (wide)w[i] * x[i];
+        sum += (wide)(beyond ? layer_counted(l, ch, i) : l->w[ch * l->k + i]) * x[i];
     }
     return sum;
 }
@@ -114,15 +114,16 @@ static bool replay(struct check *c, const struct layer *l, const struct datapath
     if (channel < 0 || (uint64_t)channel >= l->n || stage < 0 || (uint64_t)stage > dp->n_stages) {
         return check_refuse(c, "the witness names no channel or stage of this layer");
     }
-    const int32_t *w = l->w + (size_t)channel * l->k;
+    const size_t ch = (size_t)channel;
     const bool outside = (size_t)stage == dp->n_stages;
     const unsigned width = outside ? OUTSIDE_BITS : dp->stage[stage].width;
     const uint64_t tile = outside ? 0 : dp->stage[stage].tile;
     bool reached = false;
     for (size_t first = 0; first < l->k && !reached; first += tile != 0 ? tile : l->k) {
-        wide sum = register_sum(l, w, x, tile, first);
+        wide sum =
+            register_sum(l, ch, x, tile, first, outside || beyond_vectors(l, dp, (size_t)stage));
         for (size_t i = 0; i < l->k && outside; i++) {
-            sum -= (wide)l->x_zero * w[i];
+            sum -= (wide)l->x_zero * layer_counted(l, ch, i);
         }
         sum += outside && l->bias != NULL ? l->bias[channel] : 0;
         reached = sum == value;

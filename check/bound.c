@@ -84,16 +84,28 @@ struct range {
 
 static void add_product(struct range *r, int64_t q, const struct layer *l)
 {
-    const int64_t a = q * l->x_min, b = q * l->x_max; /* 16 bits by 17 bits */
+    const wide a = (wide)q * l->x_min, b = (wide)q * l->x_max;
 
     r->lo += a < b ? a : b;
     r->hi += a < b ? b : a;
 }
 
-/* Widest register among the tiles of one channel; the range of the last one in *r. */
-static unsigned channel_need(const struct layer *l, const int32_t *w, uint64_t tile,
-                             struct range *r)
+bool beyond_vectors(const struct layer *l, const struct datapath *dp, size_t stage)
 {
+    for (size_t i = 0; i < stage && l->vector > 0; i++) {
+        if (dp->stage[i].tile == l->vector) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Widest register among the tiles of one channel; the range of the last one in *r. */
+static unsigned channel_need(const struct layer *l, size_t ch, const struct datapath *dp,
+                             size_t stage, struct range *r)
+{
+    const uint64_t tile = dp->stage[stage].tile;
+    const bool beyond = beyond_vectors(l, dp, stage);
     unsigned need = 2;
 
     *r = (struct range){0, 0};
@@ -101,7 +113,7 @@ static unsigned channel_need(const struct layer *l, const int32_t *w, uint64_t t
         if (tile != 0 && i % tile == 0) {
             *r = (struct range){0, 0};
         }
-        add_product(r, w[i], l);
+        add_product(r, beyond ? layer_counted(l, ch, i) : l->w[ch * l->k + i], l);
         if (i + 1 == l->k || (tile != 0 && (i + 1) % tile == 0)) { /* ranges only grow */
             const unsigned bits = bits_for(r->lo, r->hi);
             need = bits > need ? bits : need;
@@ -116,7 +128,7 @@ static unsigned channel_outside(const struct layer *l, size_t c, const struct ra
     wide shift = l->bias != NULL ? l->bias[c] : 0;
 
     for (size_t i = 0; i < l->k; i++) {
-        shift -= (wide)l->x_zero * l->w[c * l->k + i];
+        shift -= (wide)l->x_zero * layer_counted(l, c, i);
     }
     return bits_for(sum->lo + shift, sum->hi + shift);
 }
@@ -127,10 +139,16 @@ bool layer_bounds(struct check *c, const struct layer *l, const struct datapath 
     wide worst = -1;
 
     *b = (struct bounds){.proven = true, .outside_bits = 2};
+    if (l->vector > 0 && !beyond_vectors(l, dp, dp->n_stages - 1)) {
+        return check_refuse(c, "no stage but the last has tiles of %zu products, the vectors",
+                            l->vector);
+    }
     for (size_t ch = 0; ch < l->n; ch++) {
         struct range sum = {0, 0};
         for (size_t s = 0; s < dp->n_stages; s++) {
-            const unsigned need = channel_need(l, l->w + ch * l->k, dp->stage[s].tile, &sum);
+            const bool integer = l->factor != NULL || !beyond_vectors(l, dp, s);
+            const unsigned bits = channel_need(l, ch, dp, s, &sum);
+            const unsigned need = integer ? bits : 0; /* float scales: no register to bound */
             b->need[s] = need > b->need[s] ? need : b->need[s];
             b->proven = b->proven && need <= dp->stage[s].width;
         }

@@ -22,6 +22,9 @@ struct datapath {
  * does not matter to a proof that it never does. */
 bool datapath_parse(struct check *c, const char *text, struct datapath *dp);
 
+/* Does this stage add up what the registers of vectors, times their factors, hand on? */
+bool beyond_vectors(const struct layer *l, const struct datapath *dp, size_t stage);
+
 struct bounds {
     unsigned need[MAX_STAGES]; /* narrowest safe register of each stage */
     size_t worst_channel;

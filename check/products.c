@@ -46,33 +46,22 @@ static bool matrix_layout(struct check *c, const struct tensor *t, bool transpos
     return true;
 }
 
-/* The zero point of element `e` of the weights: one for all, one per index of an axis, or blocked
- * along an axis (a tensor of the weights' rank). */
+/* The zero point of element `e` of the weights: one for all, or one per index of an axis. */
 struct zeros {
     const int32_t *v;
-    size_t rank, block, axis;
+    size_t axis;
     const struct tensor *w, *z;
 };
 
 static size_t zero_index(const struct zeros *z, size_t e)
 {
-    size_t index[MAX_RANK] = {0}, flat = 0;
-
     if (z->z->count == 1) {
         return 0;
     }
-    for (size_t d = z->w->rank; d-- > 0;) {
-        index[d] = e % (size_t)z->w->dim[d];
+    for (size_t d = z->w->rank; --d > z->axis;) {
         e /= (size_t)z->w->dim[d];
     }
-    if (z->z->rank == 1) {
-        return index[z->axis];
-    }
-    index[z->axis] /= z->block;
-    for (size_t d = 0; d < z->w->rank; d++) {
-        flat = flat * (size_t)z->z->dim[d] + index[d];
-    }
-    return flat;
+    return e % (size_t)z->w->dim[z->axis];
 }
 
 /* Does every element of the weights have a zero point? */
@@ -80,34 +69,24 @@ static bool check_zeros(struct check *c, const struct operand *o, int64_t defaul
                         struct zeros *z)
 {
     const int64_t stated = o->dq != NULL ? node_int(o->dq, "axis", 1) : default_axis;
-    const int64_t block = o->dq != NULL ? node_int(o->dq, "block_size", 0) : 0;
-    const size_t rank = z->w->rank;
-    const int64_t axis = stated + (stated < 0 ? (int64_t)rank : 0);
+    const int64_t axis = stated + (stated < 0 ? (int64_t)z->w->rank : 0);
 
     if (z->z->count == 1) {
         return true;
     }
-    if (axis < 0 || axis >= (int64_t)rank) {
+    if (axis < 0 || axis >= (int64_t)z->w->rank) {
         return check_broken(c, "axis %lld of the weights' zero point is not one of theirs",
                             (long long)stated);
     }
     z->axis = (size_t)axis;
-    if (z->z->rank == 1 && block == 0 && z->z->dim[0] == z->w->dim[z->axis]) {
-        return true;
-    }
-    bool fits = z->z->rank == rank && block > 0;
-    for (size_t d = 0; d < rank && fits; d++) {
-        const int64_t dim = z->w->dim[d];
-        fits = z->z->dim[d] == (d != z->axis ? dim : dim / block + (dim % block != 0));
-    }
-    z->block = fits ? (size_t)block : 1;
-    return fits || check_broken(c, "the weights' zero point does not fit their shape");
+    return (z->z->rank == 1 && z->z->dim[0] == z->w->dim[z->axis]) ||
+           check_broken(c, "the weights' zero point does not fit their shape");
 }
 
 static bool read_weights(struct check *c, const struct operand *o, const struct tensor *t,
                          const struct layout *l, struct layer *out)
 {
-    struct zeros z = {.w = t, .z = o->zero, .block = 1};
+    struct zeros z = {.w = t, .z = o->zero};
     const int32_t *file = tensor_ints(c, t);
     /* of QLinear operators: per output channel */
     const int64_t axis = node_is(out->node, "QLinearConv") || node_is(out->node, "ConvInteger")
@@ -150,9 +129,10 @@ static bool read_weights(struct check *c, const struct operand *o, const struct 
 static bool same_units(struct check *c, const struct model *m, const struct node *bias,
                        const struct operand *x, const struct operand *w, const struct layer *l)
 {
-    const struct tensor *t[3] = {model_constant(m, node_input(bias, 1)),
-                                 model_constant(m, node_input(x->dq, 1)),
-                                 model_constant(m, node_input(w->dq, 1))};
+    const struct tensor *t[3] = {
+        model_constant(m, node_input(bias, 1)), model_constant(m, node_input(x->dq, 1)),
+        l->scale != NULL ? l->scale : model_constant(m, node_input(w->dq, 1))};
+    const bool one_vector = l->vector >= l->k && l->factor != NULL;
     const bool gemm = node_is(l->node, "Gemm");
     const float alpha = (float)(gemm ? node_float(l->node, "alpha", 1) : 1);
     const float *v[3];
@@ -167,13 +147,14 @@ static bool same_units(struct check *c, const struct model *m, const struct node
         }
     }
     for (size_t i = 0; i < l->n; i++) {
-        const float scale = v[2][t[2]->count == 1 ? 0 : i] * alpha;
+        const float stated = v[2][t[2]->count == 1 ? 0 : i] * alpha;
+        const float scale = one_vector ? stated * (float)l->factor[i] : stated;
         const float product = v[1][0] * scale;
         if (v[0][t[0]->count == 1 ? 0 : i] != product) {
             return false;
         }
     }
-    return t[1]->count == 1 && (t[2]->count == 1 || node_int(w->dq, "block_size", 0) == 0);
+    return t[1]->count == 1 && (l->vector == 0 || l->vector >= l->k || l->factor != NULL);
 }
 
 /* An integer bias is part of the 32-bit sum; a float bias comes after it. */
@@ -212,15 +193,21 @@ static bool read_dequantized_bias(struct check *c, const struct model *m, const 
     return read_bias(c, model_constant(m, b.codes), out);
 }
 
-/* SHA-256 of "brim-dot-1 n k groups x_min x_max x_zero\n" and the codes as little-endian int16. */
+/* SHA-256 of "brim-dot-1 n k groups x_min x_max x_zero\n" and the codes as little-endian int16; with
+ * vectors "brim-dot-2 ... vector\n", and behind the codes the factors as little-endian uint32. */
 static void hash_layer(struct layer *l)
 {
-    char line[160];
+    const size_t factors = l->factor == NULL ? 0 : l->n * ((l->k + l->vector - 1) / l->vector);
+    char line[160], vector[32] = "";
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA2_CTX sha;
-    const int n =
-        snprintf(line, sizeof line, "brim-dot-1 %zu %zu %zu %lld %lld %lld\n", l->n, l->k,
-                 l->groups, (long long)l->x_min, (long long)l->x_max, (long long)l->x_zero);
+
+    if (l->vector > 0) {
+        snprintf(vector, sizeof vector, " %zu", l->vector);
+    }
+    const int n = snprintf(line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %lld%s\n",
+                           l->vector > 0 ? 2 : 1, l->n, l->k, l->groups, (long long)l->x_min,
+                           (long long)l->x_max, (long long)l->x_zero, vector);
 
     SHA256Init(&sha);
     SHA256Update(&sha, (const uint8_t *)line, (size_t)n);
@@ -228,6 +215,12 @@ static void hash_layer(struct layer *l)
         const uint32_t code = (uint32_t)l->w[i];
         const uint8_t bytes[2] = {(uint8_t)code, (uint8_t)(code >> 8)};
         SHA256Update(&sha, bytes, 2);
+    }
+    for (size_t i = 0; i < factors; i++) {
+        const uint32_t v = l->factor[i];
+        const uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+                                  (uint8_t)(v >> 24)};
+        SHA256Update(&sha, bytes, 4);
     }
     SHA256Final(digest, &sha);
     for (size_t i = 0; i < sizeof digest; i++) {
@@ -300,11 +293,18 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
     }
     l->x_min = range[0];
     l->x_max = range[1];
+    if (integer == NULL && !layer_vectors(c, m, w, conv, transposed, l)) {
+        return false;
+    }
     const bool bias =
         integer == NULL ? read_dequantized_bias(c, m, x, w, l)
         : integer->bias < 0
             ? true
             : read_bias(c, model_constant(m, node_input(n, (size_t)integer->bias)), l);
+    if (l->vector >= l->k) { /* one vector: a scale per output */
+        l->vector = 0;
+        l->factor = NULL;
+    }
     if (bias) {
         hash_layer(l);
     }

@@ -17,6 +17,9 @@ struct layer {
     const int32_t *w;             /* [n][k] in K order, weight zero point subtracted */
     int64_t x_min, x_max, x_zero; /* input codes, widened to contain 0; their zero point */
     const int32_t *bias;          /* [n] in units of the sum, or NULL */
+    size_t vector;                /* products that share a scale of their own, 0 = none */
+    const uint32_t *factor;       /* [n][ceil(k/vector)] integer scales; NULL: floats, or none */
+    const struct tensor *scale;   /* of the outputs behind integer scales, else NULL */
     char hash[65];                /* SHA-256 of the statement about codes and ranges */
 };
 
@@ -25,6 +28,15 @@ struct layers {
     struct layer *layer; /* in the file's order */
     size_t n_float;      /* Conv, Gemm and MatMul nodes that are not integer dot layers */
 };
+
+/* What product i of channel ch counts for in sums of whole vectors: its code, times the factor. */
+static inline int64_t layer_counted(const struct layer *l, size_t ch, size_t i)
+{
+    const int64_t w = l->w[ch * l->k + i];
+    const size_t vectors = l->factor == NULL ? 0 : (l->k + l->vector - 1) / l->vector;
+
+    return l->factor == NULL ? w : w * l->factor[ch * vectors + i / l->vector];
+}
 
 bool layers_find(struct check *c, const struct model *m, struct layers *out);
 
@@ -40,6 +52,9 @@ bool operand_dequantized(const struct model *m, const char *name, struct operand
  * 0 and the zero point. */
 bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t zero,
                    int64_t range[2]);
+/* vectors.c: scales of blocks of the weights: fills l->vector, factor and scale. */
+bool layer_vectors(struct check *c, const struct model *m, const struct operand *w, bool conv,
+                   bool transposed, struct layer *l);
 /* A zero point that must be one number. */
 bool operand_zero(struct check *c, const struct operand *o, int64_t *zero);
 

@@ -27,14 +27,35 @@ static int64_t extent(int64_t lo, int64_t hi)
     return brim_max_i64(hi, -(lo + 1));
 }
 
+/* What code i of output c counts for in the whole sum: itself, or times its vector's factor. */
+static int64_t counted(const struct brim_dot *d, size_t c, size_t i)
+{
+    const int64_t w = d->w[c * d->k + i];
+
+    return d->factor == NULL ? w : w * d->factor[c * brim_dot_vectors(d) + i / d->vector];
+}
+
+/* Stages whose registers are integers: with a float scale for every vector, those up to them. */
+static size_t integer_stages(const struct brim_dot *d, const brim_datapath *dp)
+{
+    size_t i = 0;
+
+    if (d->vector == 0 || d->factor != NULL) {
+        return dp->n_stages;
+    }
+    while (i < dp->n_stages && dp->stage[i].tile != d->vector) {
+        i++;
+    }
+    return i + 1;
+}
+
 static brim_status outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
                                  const brim_range *sum, brim_range *outside)
 {
-    const int32_t *w = d->w + c * d->k;
     int64_t total = 0, shift;
 
     for (size_t i = 0; i < d->k; i++) {
-        if (__builtin_add_overflow(total, w[i], &total)) {
+        if (__builtin_add_overflow(total, counted(d, c, i), &total)) {
             return brim_fail(ctx, BRIM_ERR_ARG, "channel %zu: the weights' sum exceeds 63 bits", c);
         }
     }
@@ -63,15 +84,17 @@ static brim_status bound_channel(brim_ctx *ctx, const struct brim_dot *d, size_t
 {
     unsigned need[BRIM_MAX_STAGES];
     brim_range sum, outside = {0, 0};
+    brim_factors buffer;
     const int32_t *w = d->w + c * d->k;
 
     const brim_status s =
-        brim_datapath_need(ctx, &out->datapath, w, d->k, d->x_min, d->x_max, need, &sum);
+        brim_datapath_need_scaled(ctx, &out->datapath, brim_dot_factors(d, c, &buffer), w, d->k,
+                                  d->x_min, d->x_max, need, &sum);
     if (s != BRIM_OK) {
         return brim_fail_at(ctx, s, "channel %zu", c);
     }
     BRIM_TRY(outside_range(ctx, d, c, &sum, &outside));
-    for (size_t i = 0; i < out->datapath.n_stages; i++) {
+    for (size_t i = 0; i < integer_stages(d, &out->datapath); i++) {
         if (need[i] > out->datapath.stage[i].width && t->bad_channel[i] == d->n) {
             t->bad_channel[i] = c;
         }
@@ -92,9 +115,26 @@ static brim_status bound_channel(brim_ctx *ctx, const struct brim_dot *d, size_t
     return BRIM_OK;
 }
 
-/* The largest absolute sum of consecutive tiles of `tile` products (0 = all). */
-static int64_t widest_tile(const int32_t *w, const int32_t *x, size_t k, uint64_t tile)
+/* Does this stage add up what the vectors handed on? */
+static bool tile_is_beyond(const brim_datapath *dp, size_t vector, size_t stage)
 {
+    for (size_t i = 0; i < stage; i++) {
+        if (dp->stage[i].tile == vector) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The largest absolute sum of a stage's registers. */
+static int64_t widest_tile(const struct brim_dot *d, size_t c, const int32_t *x,
+                           const brim_datapath *dp, size_t stage)
+{
+    const size_t k = d->k;
+    const uint64_t tile = dp->stage[stage].tile;
+    brim_factors buffer;
+    const brim_factors *factors = brim_dot_factors(d, c, &buffer);
+    const bool beyond = factors != NULL && tile_is_beyond(dp, d->vector, stage);
     const size_t step = tile == 0 || tile > k ? k : (size_t)tile;
     int64_t widest = 0;
 
@@ -102,7 +142,7 @@ static int64_t widest_tile(const int32_t *w, const int32_t *x, size_t k, uint64_
         const size_t last = brim_min_size(first + step, k);
         int64_t sum = 0;
         for (size_t i = first; i < last; i++) {
-            sum += (int64_t)w[i] * x[i];
+            sum += (beyond ? counted(d, c, i) : d->w[c * k + i]) * x[i];
         }
         if (extent(brim_min_i64(sum, 0), brim_max_i64(sum, 0)) >
             extent(brim_min_i64(widest, 0), brim_max_i64(widest, 0))) {
@@ -126,12 +166,14 @@ static brim_status find_witness(struct brim_arena *arena, const struct brim_dot 
     if (witness == NULL || x == NULL || scratch == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    const int64_t value =
-        brim_datapath_witness(&out->datapath, stage, w, d->k, d->x_min, d->x_max, x);
+    brim_factors buffer;
+    const brim_factors *factors = brim_dot_factors(d, channel, &buffer);
+    const int64_t value = brim_datapath_witness_scaled(&out->datapath, factors, stage, w, d->k,
+                                                       d->x_min, d->x_max, x);
     const bool leaves =
         value > brim_register_max(reg->width) || value < brim_register_min(reg->width);
-    brim_datapath_dot(&out->datapath, w, x, d->k, scratch, &seen);
-    if (!leaves || widest_tile(w, x, d->k, reg->tile) != value ||
+    brim_datapath_dot_scaled(&out->datapath, factors, w, x, d->k, scratch, &seen);
+    if (!leaves || widest_tile(d, channel, x, &out->datapath, stage) != value ||
         !(seen.persistent || seen.transient || seen.product)) {
         return brim_fail(arena->ctx, BRIM_ERR_INTERNAL,
                          "channel %zu, stage %zu: the witness does not overflow in the simulator",
@@ -147,7 +189,6 @@ static brim_status find_witness(struct brim_arena *arena, const struct brim_dot 
 static brim_status find_outside_witness(struct brim_arena *arena, const struct brim_dot *d,
                                         const struct tally *t, brim_certificate_layer *out)
 {
-    const int32_t *w = d->w + t->outside_channel * d->k;
     brim_witness *witness = brim_arena_zalloc(arena, 1, sizeof *witness);
     int32_t *x = brim_arena_zalloc(arena, d->k, sizeof *x);
     const bool high = t->outside.hi > brim_register_max(BRIM_OUTSIDE_BITS);
@@ -157,8 +198,9 @@ static brim_status find_outside_witness(struct brim_arena *arena, const struct b
         return BRIM_ERR_NOMEM;
     }
     for (size_t i = 0; i < d->k; i++) {
-        x[i] = (int32_t)(w[i] == 0 ? 0 : (w[i] > 0) == high ? d->x_max : d->x_min);
-        y += w[i] * (x[i] - d->x_zero);
+        const int64_t w = counted(d, t->outside_channel, i);
+        x[i] = (int32_t)(w == 0 ? 0 : (w > 0) == high ? d->x_max : d->x_min);
+        y += w * (x[i] - d->x_zero);
     }
     if (y != (high ? t->outside.hi : t->outside.lo)) {
         return brim_fail(arena->ctx, BRIM_ERR_INTERNAL,
@@ -178,6 +220,12 @@ brim_status brim_certify_layer(struct brim_arena *arena, const struct brim_dot *
 {
     struct tally t = {.outside_bits = 0};
 
+    if (d->vector > 0 && !tile_is_beyond(dp, d->vector, dp->n_stages - 1)) {
+        return brim_fail(arena->ctx, BRIM_ERR_ARG,
+                         "weights have a scale for every %zu products, expected a stage with such "
+                         "tiles before the last",
+                         d->vector);
+    }
     if (d->x_zero < d->x_min || d->x_zero > d->x_max) { /* padding feeds the code x_zero */
         return brim_fail(arena->ctx, BRIM_ERR_ARG,
                          "the zero point %lld lies outside the input codes %lld..%lld",

@@ -48,8 +48,11 @@ struct brim_dot {
 
     /* CODES: weight codes [n][k] in K order, weight zero point already subtracted. */
     const int32_t *w;
-    size_t vector;        /* elements of one weight scale along k; 0 = one scale per output */
-    const float *w_scale; /* [n] or [n][ceil(k/vector)] */
+    size_t vector;        /* products that share a scale of their own; 0 = one scale per output */
+    const float *w_scale; /* [n]; of single-level vectors [n][ceil(k/vector)] */
+    const uint32_t
+        *factor;          /* [n][ceil(k/vector)] what each vector's sum is multiplied by, two-level
+                               vectors (docs/semantics.md section 11); NULL: single-level or none */
     int64_t x_min, x_max; /* input codes, zero point not subtracted; always has 0, x_zero */
     int64_t x_zero;       /* input zero point */
     float x_scale;
@@ -64,6 +67,22 @@ struct brim_dot {
     int32_t bias_value; /* value of the bias, -1 if none */
 };
 
+static inline size_t brim_dot_vectors(const struct brim_dot *d)
+{
+    return d->vector == 0 ? 0 : (d->k + d->vector - 1) / d->vector;
+}
+
+/* The factors of output c as the datapath takes them; NULL when there are none. */
+static inline const brim_factors *brim_dot_factors(const struct brim_dot *d, size_t c,
+                                                   brim_factors *factors)
+{
+    if (d->factor == NULL) {
+        return NULL;
+    }
+    *factors = (brim_factors){d->vector, d->factor + c * brim_dot_vectors(d)};
+    return factors;
+}
+
 struct brim_dots {
     struct brim_arena arena;
     size_t count;
@@ -77,8 +96,10 @@ void brim_dots_free(struct brim_dots *dots);
 
 /* SHA-256 (hex) of a CODES layer's statement: the ASCII line
  *   "brim-dot-1 n k groups x_min x_max x_zero\n"
- * followed by the codes [n][k] in K order, each as a little-endian int16. brim-check computes the
- * same. */
+ * followed by the codes [n][k] in K order, each as a little-endian int16. With vectors the line is
+ *   "brim-dot-2 n k groups x_min x_max x_zero vector\n"
+ * and behind the codes come the factors [n][ceil(k/vector)], each as a little-endian uint32 (none
+ * when single-level). brim-check computes the same. */
 BRIM_NODISCARD brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65]);
 
 /* Metadata: key "brim.layer.<node name>" holds one JSON object

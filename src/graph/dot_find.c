@@ -27,6 +27,8 @@ struct candidate {
     const struct brim_node *node;
     int32_t x, x_scale, x_zero;
     int32_t w, w_scale, w_zero;
+    int code_axis;  /* of those outputs */
+    int32_t w_code; /* two-level: integer scales of blocks, and w_scale then belongs to outputs */
     int32_t bias, bias_scale; /* bias_scale -1: a float bias, or int32 in the product's units */
     int axis;                 /* of w_scale and w_zero when there are several */
     int64_t block;            /* elements of a weight scale along `axis`; 0 = not blocked */
@@ -79,14 +81,19 @@ static bool match_qdq(const struct finder *f, const struct brim_node *n, struct 
             return false;
         }
     }
+    const struct brim_node *s = producer(f, input(w, 1));
+    const bool two_level = s != NULL && is_onnx(s, "DequantizeLinear") && input(s, 2) < 0;
     *c = (struct candidate){
         .node = n,
         .x = x->in[0],
         .x_scale = input(x, 1),
         .x_zero = input(x, 2),
         .w = w->in[0],
-        .w_scale = input(w, 1),
+        .w_scale = two_level ? input(s, 1) : input(w, 1),
         .w_zero = input(w, 2),
+        .w_code = two_level ? s->in[0] : -1,
+        .code_axis =
+            two_level ? (int)brim_clip_i64(brim_node_int(s, "axis", 1), -1, BRIM_MAX_RANK) : 0,
         .bias = b_integer ? b->in[0] : input(n, 2),
         .bias_scale = b_integer ? input(b, 1) : -1,
         .axis = (int)brim_clip_i64(brim_node_int(w, "axis", 1), -BRIM_MAX_RANK, BRIM_MAX_RANK),
@@ -98,7 +105,8 @@ static bool match_qdq(const struct finder *f, const struct brim_node *n, struct 
 /* The integer operators name everything themselves. */
 static bool match_integer(const struct brim_node *n, struct candidate *c)
 {
-    *c = (struct candidate){.node = n, .bias = -1, .bias_scale = -1, .bias_product = true};
+    *c = (struct candidate){
+        .node = n, .w_code = -1, .bias = -1, .bias_scale = -1, .bias_product = true};
     c->x = input(n, 0);
     if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
         const bool conv = is_onnx(n, "QLinearConv");
@@ -292,25 +300,55 @@ static brim_status copy_scales(const struct finder *f, const struct candidate *c
 {
     const struct brim_tensor *t = constant(f, c->w_scale);
     const float alpha = alpha_of(c->node);
-    const size_t blocks = d->vector == 0 ? 1 : (d->k + d->vector - 1) / d->vector;
+    const bool each = d->vector > 0 && c->w_code < 0; /* single-level: a float per vector */
+    const size_t blocks = each ? (d->k + d->vector - 1) / d->vector : 1;
     float *scale = brim_arena_alloc(f->arena, d->n * blocks, sizeof *scale);
+    struct brim_layout l = {0};
 
     if (scale == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    const bool by_rows =
-        brim_layout_output_axis(&(const struct brim_layout){
-            .kind = d->kind == BRIM_DOT_CONV || brim_node_int(c->node, "transB", 0) != 0
-                        ? BRIM_LAYOUT_NK
-                        : BRIM_LAYOUT_KN}) == 0;
+    if (each && !brim_layout_of(c->node, &t->type.shape, &l)) {
+        return brim_fail(f->arena->ctx, BRIM_ERR_INTERNAL, "scales without a layout");
+    }
     for (size_t n = 0; n < d->n; n++) {
         for (size_t b = 0; b < blocks; b++) {
-            const size_t at = d->vector == 0 ? n : by_rows ? n * blocks + b : b * d->n + n;
-            const float s = scale_at(t, at);
+            const float s = scale_at(t, each ? brim_layout_index(&l, n, b) : n);
             scale[n * blocks + b] = alpha == 1.0f ? s : s * alpha;
         }
     }
     d->w_scale = scale;
+    if (d->factor != NULL && brim_dot_vectors(d) == 1) {
+        for (size_t n = 0; n < d->n; n++) {
+            scale[n] *= (float)d->factor[n];
+        }
+        d->factor = NULL;
+    }
+    d->vector = brim_dot_vectors(d) == 1 ? 0 : d->vector; /* one vector: a scale per output */
+    return BRIM_OK;
+}
+
+/* Two-level vectors: what each vector's sum counts for. */
+static brim_status copy_factors(const struct finder *f, const struct candidate *c,
+                                struct brim_dot *d)
+{
+    const struct brim_tensor *t = constant(f, c->w_code);
+    const size_t blocks = d->vector == 0 ? 0 : (d->k + d->vector - 1) / d->vector;
+    struct brim_layout l;
+
+    if (t == NULL || blocks == 0 || !brim_layout_of(c->node, &t->type.shape, &l)) {
+        return BRIM_OK;
+    }
+    uint32_t *factor = brim_arena_alloc(f->arena, d->n * blocks, sizeof *factor);
+    if (factor == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t n = 0; n < d->n; n++) {
+        for (size_t b = 0; b < blocks; b++) {
+            factor[n * blocks + b] = (uint32_t)brim_tensor_int(t, brim_layout_index(&l, n, b));
+        }
+    }
+    d->factor = factor;
     return BRIM_OK;
 }
 
@@ -339,13 +377,13 @@ static brim_status copy_integer_bias(const struct finder *f, const struct candid
     const float beta = beta_of(c->node);
     int32_t *q = brim_arena_alloc(f->arena, d->n, sizeof *q);
     float *bias = brim_arena_alloc(f->arena, d->n, sizeof *bias);
-    bool exact = beta == 1.0f && d->vector == 0;
+    bool exact = beta == 1.0f && (d->vector == 0 || d->factor != NULL);
 
     if (q == NULL || bias == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t n = 0; n < d->n; n++) {
-        const float product = d->x_scale * d->w_scale[d->vector == 0 ? n : 0];
+        const float product = d->x_scale * d->w_scale[exact ? n : 0];
         const float scale = c->bias_product ? product : scale_at(s, n);
         q[n] = (int32_t)zero_at(t, n);
         bias[n] = (float)q[n] * scale * beta;
@@ -374,7 +412,37 @@ static bool bias_fits(const struct finder *f, const struct candidate *c, const s
            (s->rank == 0 || (size_t)s->dim[s->rank - 1] == count(t));
 }
 
-/* Per-tensor or per-output scales and zero points, or scales of blocks along a matrix's k. */
+/* Scales of blocks along k: the shape of the weights with k divided, so that block b of output n lies
+ * where weight b of such a tensor would. Blocks of a convolution run along its channels and must
+ * divide them. */
+static bool blocks_fit(const struct finder *f, const struct candidate *c, struct brim_dot *d)
+{
+    const struct brim_tensor *w = constant(f, c->w), *z = constant(f, c->w_zero);
+    const struct brim_tensor *s = constant(f, c->w_code >= 0 ? c->w_code : c->w_scale);
+    const int axis = c->axis < 0 ? c->axis + w->type.shape.rank : c->axis;
+    const size_t block = (size_t)c->block;
+    struct brim_layout whole, parts;
+
+    if (s == NULL || !brim_layout_of(c->node, &w->type.shape, &whole) ||
+        !brim_layout_of(c->node, &s->type.shape, &parts)) {
+        return false;
+    }
+    const bool conv = whole.kind == BRIM_LAYOUT_CONV;
+    d->vector = block;
+    if (axis != (conv ? 1 : 1 - brim_layout_output_axis(&whole)) || parts.n != d->n ||
+        parts.k != (d->k + block - 1) / block ||
+        (conv && (whole.channels % block != 0 || parts.taps != whole.taps)) ||
+        (z != NULL && !usable(f, c->w_zero, 1, true))) {
+        return false;
+    }
+    if (c->w_code < 0) {
+        return s->type.dtype == BRIM_FLOAT;
+    }
+    return (s->type.dtype == BRIM_UINT8 || s->type.dtype == BRIM_UINT16) &&
+           c->code_axis == brim_layout_output_axis(&whole) && usable(f, c->w_scale, d->n, false);
+}
+
+/* Per-tensor or per-output scales and zero points, or scales of blocks along k. */
 static bool scales_fit(const struct finder *f, const struct candidate *c, struct brim_dot *d)
 {
     const struct brim_tensor *w = constant(f, c->w), *s = constant(f, c->w_scale);
@@ -387,11 +455,8 @@ static bool scales_fit(const struct finder *f, const struct candidate *c, struct
         return false;
     }
     const int outputs = brim_layout_output_axis(&l);
-    if (c->block > 0 && s != NULL && count(s) > 1) {
-        const size_t blocks = (d->k + (size_t)c->block - 1) / (size_t)c->block;
-        d->vector = (size_t)c->block;
-        return l.kind != BRIM_LAYOUT_CONV && axis == 1 - outputs && s->type.dtype == BRIM_FLOAT &&
-               count(s) == d->n * blocks && (z == NULL || usable(f, c->w_zero, 1, true));
+    if (c->block > 0 && s != NULL && (count(s) > 1 || c->w_code >= 0)) {
+        return blocks_fit(f, c, d);
     }
     const bool several = (s != NULL && count(s) > 1) || (z != NULL && count(z) > 1);
     return usable(f, c->w_scale, d->n, false) && usable(f, c->w_zero, d->n, true) &&
@@ -417,6 +482,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     d->x_zero = zero_at(constant(f, c->x_zero), 0);
     code_range(f, c, d);
     BRIM_TRY(copy_codes(f, c, d, found));
+    BRIM_TRY(copy_factors(f, c, d));
     BRIM_TRY(copy_scales(f, c, d));
     if (constant(f, c->bias) == NULL) {
         return BRIM_OK;
@@ -428,7 +494,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
 static brim_status find_float(const struct finder *f, const struct brim_node *n, struct brim_dot *d,
                               bool *found)
 {
-    const struct candidate c = {.node = n, .bias = input(n, 2), .bias_scale = -1};
+    const struct candidate c = {.node = n, .w_code = -1, .bias = input(n, 2), .bias_scale = -1};
     const struct brim_tensor *w = constant(f, input(n, 1));
     struct brim_layout l;
 
@@ -543,28 +609,43 @@ void brim_dots_free(struct brim_dots *dots)
     dots->dot = NULL;
 }
 
+static uint8_t *put(uint8_t *to, uint32_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        *to++ = (uint8_t)(v >> (8 * i) & 0xffu);
+    }
+    return to;
+}
+
 brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65])
 {
-    char line[192];
-    const size_t head =
-        (size_t)snprintf(line, sizeof line, "brim-dot-1 %zu %zu %zu %lld %lld %lld\n", d->n, d->k,
-                         d->groups, (long long)d->x_min, (long long)d->x_max, (long long)d->x_zero);
+    const size_t factors = d->factor == NULL ? 0 : d->n * brim_dot_vectors(d);
+    char line[192], vector[32] = "";
     size_t codes, bytes;
 
+    if (d->vector > 0) {
+        (void)snprintf(vector, sizeof vector, " %zu", d->vector);
+    }
+    const size_t head =
+        (size_t)snprintf(line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %lld%s\n",
+                         d->vector > 0 ? 2 : 1, d->n, d->k, d->groups, (long long)d->x_min,
+                         (long long)d->x_max, (long long)d->x_zero, vector);
     if (!brim_mul_size(d->n, d->k, &codes) || !brim_mul_size(codes, 2, &bytes)) {
         return brim_fail(ctx, BRIM_ERR_NOMEM, "node '%s': is too large to hash", d->name);
     }
-    uint8_t *data = brim_alloc(ctx, head + bytes, 1);
+    uint8_t *data = brim_alloc(ctx, head + bytes + 4 * factors, 1);
     if (data == NULL) {
         return BRIM_ERR_NOMEM;
     }
     memcpy(data, line, head);
+    uint8_t *at = data + head;
     for (size_t i = 0; i < codes; i++) {
-        const uint32_t code = (uint32_t)d->w[i];
-        data[head + 2 * i] = (uint8_t)(code & 0xffu);
-        data[head + 2 * i + 1] = (uint8_t)(code >> 8 & 0xffu);
+        at = put(at, (uint32_t)d->w[i], 2);
     }
-    brim_hash_hex(data, head + bytes, hex);
+    for (size_t i = 0; i < factors; i++) {
+        at = put(at, d->factor[i], 4);
+    }
+    brim_hash_hex(data, (size_t)(at - data), hex);
     brim_free(ctx, data);
     return BRIM_OK;
 }

@@ -7,19 +7,26 @@
 #include "base/intops.h"
 #include "graph/layout.h"
 
-enum { OPSET_PER_AXIS = 13, OPSET_16_BIT = 21 };
+enum { OPSET_PER_AXIS = 13, OPSET_21 = 21 }; /* 21: 16-bit codes, blocks */
 
 struct rewriter {
     struct brim_graph *g;
     const struct brim_dot *d;
     const struct brim_rewrite_dot *r;
     struct brim_layout layout;
+    struct brim_shape blocks; /* of the vectors' scales: the weights' shape with k divided */
     enum brim_dtype w_dtype;
 };
 
 static bool is_onnx(const struct brim_node *n, const char *op_type)
 {
     return n->domain[0] == '\0' && strcmp(n->op_type, op_type) == 0;
+}
+
+/* The axis along which vectors run: channels of a convolution, k of a matrix. */
+static int block_axis(const struct rewriter *w)
+{
+    return w->layout.kind == BRIM_LAYOUT_CONV ? 1 : 1 - brim_layout_output_axis(&w->layout);
 }
 
 /* "<layer>_<what>", in the graph's arena. */
@@ -121,6 +128,65 @@ static int32_t quantize_input(const struct rewriter *w)
                                &real);
 }
 
+/* [n][k] elements of `size` bytes in K order (little-endian, of which the low `size` are stored), in
+ * the file's layout. */
+static const void *in_layout(const struct rewriter *w, const struct brim_layout *l,
+                             const void *elements, size_t stride, size_t size)
+{
+    uint8_t *to = brim_arena_zalloc(&w->g->arena, l->n * l->k, size);
+
+    for (size_t n = 0; to != NULL && n < l->n; n++) {
+        for (size_t k = 0; k < l->k; k++) {
+            memcpy(to + brim_layout_index(l, n, k) * size,
+                   (const uint8_t *)elements + (n * l->k + k) * stride, size);
+        }
+    }
+    return to;
+}
+
+/* A DequantizeLinear with an axis; its output value or -1. */
+static int32_t dequantize(const struct rewriter *w, const char *what, const int32_t in[3],
+                          const struct brim_type *type, int64_t axis)
+{
+    if (in[0] < 0 || in[1] < 0) {
+        return -1;
+    }
+    const int32_t out = add_node(w, "DequantizeLinear", what, in, type);
+    return out < 0 ||
+                   brim_node_set_int(w->g, &w->g->nodes[w->g->n_nodes - 1], "axis", axis) != BRIM_OK
+               ? -1
+               : out;
+}
+
+/* The scale of every vector: a constant, or integers times the outputs' scales. */
+static int32_t vector_scales(const struct rewriter *w)
+{
+    const struct brim_rewrite_dot *r = w->r;
+    const struct brim_type real = {BRIM_FLOAT, w->blocks};
+    const struct brim_type per_output = {BRIM_FLOAT, {1, {(int64_t)w->d->n}}};
+    struct brim_type code = {BRIM_UINT8, w->blocks};
+    struct brim_layout l;
+
+    if (!brim_layout_of(&w->g->nodes[w->d->node], &w->blocks, &l)) {
+        return -1;
+    }
+    if (r->vector_code == NULL) {
+        const void *scale = in_layout(w, &l, r->vector_scale, sizeof(float), sizeof(float));
+        return scale == NULL ? -1 : add_constant(w, "w_scale", &real, scale);
+    }
+    for (size_t i = 0; i < l.n * l.k; i++) {
+        code.dtype = r->vector_code[i] > UINT8_MAX ? BRIM_UINT16 : code.dtype;
+    }
+    const void *codes =
+        in_layout(w, &l, r->vector_code, sizeof(uint16_t), brim_dtype_size(code.dtype));
+    if (codes == NULL) {
+        return -1;
+    }
+    const int32_t in[] = {add_constant(w, "w_scale_q", &code, codes),
+                          add_constant(w, "w_scale_scale", &per_output, r->w_scale), -1};
+    return dequantize(w, "w_scale", in, &real, brim_layout_output_axis(&l));
+}
+
 /* Codes in the file's layout and their DequantizeLinear. */
 static int32_t quantize_weights(const struct rewriter *w)
 {
@@ -130,27 +196,23 @@ static int32_t quantize_weights(const struct rewriter *w)
     const struct brim_type per_output = {BRIM_FLOAT, {1, {(int64_t)d->n}}};
     const struct brim_type zeros = {w->w_dtype, {1, {(int64_t)d->n}}};
     const size_t size = brim_dtype_size(w->w_dtype);
-    uint8_t *codes = brim_arena_zalloc(&w->g->arena, d->n * d->k, size);
+    const void *codes = in_layout(w, &w->layout, w->r->codes, sizeof(int16_t), size);
     const uint8_t *zero = brim_arena_zalloc(&w->g->arena, d->n, size);
+    const int outputs = brim_layout_output_axis(&w->layout);
 
     if (codes == NULL || zero == NULL) {
         return -1;
     }
-    for (size_t n = 0; n < d->n; n++) {
-        for (size_t k = 0; k < d->k; k++) {
-            memcpy(codes + brim_layout_index(&w->layout, n, k) * size, &w->r->codes[n * d->k + k],
-                   size); /* little-endian: the low byte of a code that fits int8 */
-        }
+    if (w->r->vector == 0) {
+        const int32_t in[] = {add_constant(w, "w_q", &type, codes),
+                              add_constant(w, "w_scale", &per_output, w->r->w_scale),
+                              add_constant(w, "w_zero", &zeros, zero)};
+        return in[2] < 0 ? -1 : dequantize(w, "w_dq", in, &old->type, outputs);
     }
-    const int32_t in[] = {add_constant(w, "w_q", &type, codes),
-                          add_constant(w, "w_scale", &per_output, w->r->w_scale),
-                          add_constant(w, "w_zero", &zeros, zero)};
-    if (in[0] < 0 || in[1] < 0 || in[2] < 0) {
-        return -1;
-    }
-    const int32_t out = add_node(w, "DequantizeLinear", "w_dq", in, &old->type);
-    return out < 0 || brim_node_set_int(w->g, &w->g->nodes[w->g->n_nodes - 1], "axis",
-                                        brim_layout_output_axis(&w->layout)) != BRIM_OK
+    const int32_t in[] = {add_constant(w, "w_q", &type, codes), vector_scales(w), -1};
+    const int32_t out = dequantize(w, "w_dq", in, &old->type, block_axis(w));
+    return out < 0 || brim_node_set_int(w->g, &w->g->nodes[w->g->n_nodes - 1], "block_size",
+                                        (int64_t)w->r->vector) != BRIM_OK
                ? -1
                : out;
 }
@@ -171,13 +233,7 @@ static int32_t quantize_bias(const struct rewriter *w)
     }
     const int32_t in[] = {add_constant(w, "b_q", &type, w->r->bias_q),
                           add_constant(w, "b_scale", &real, scale), -1};
-    if (in[0] < 0 || in[1] < 0) {
-        return -1;
-    }
-    const int32_t out = add_node(w, "DequantizeLinear", "b_dq", in, &real);
-    return out < 0 || brim_node_set_int(w->g, &w->g->nodes[w->g->n_nodes - 1], "axis", 0) != BRIM_OK
-               ? -1
-               : out;
+    return dequantize(w, "b_dq", in, &real, 0);
 }
 
 /* A float bias behind a MatMul is an Add that takes over its output. */
@@ -235,6 +291,18 @@ static brim_status write_metadata(const struct rewriter *w)
         codes[i] = r->codes[i];
     }
     d.w = codes;
+    d.vector = r->vector;
+    if (r->vector_code != NULL) {
+        const size_t factors = d.n * brim_dot_vectors(&d);
+        uint32_t *factor = brim_arena_alloc(a, factors, sizeof *factor);
+        for (size_t i = 0; factor != NULL && i < factors; i++) {
+            factor[i] = r->vector_code[i];
+        }
+        if (factor == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+        d.factor = factor;
+    }
     d.x_zero = r->grid.zero;
     d.x_min = brim_min_i64(r->grid.lo, brim_min_i64(0, d.x_zero));
     d.x_max = brim_max_i64(r->grid.hi, brim_max_i64(0, d.x_zero));
@@ -251,6 +319,29 @@ static brim_status write_metadata(const struct rewriter *w)
                                 "\"x_max\":%lld,\"need\":[%s],\"codes\":\"%s\"}",
                                 text, d.k, d.n, (long long)d.x_min, (long long)d.x_max, need, hash);
     return json == NULL ? BRIM_ERR_NOMEM : brim_graph_set_metadata(w->g, key, json);
+}
+
+/* Vectors that K order, the file's layout and a block along one axis can all say. */
+static brim_status check_vectors(struct rewriter *w)
+{
+    const struct brim_rewrite_dot *r = w->r;
+    const struct brim_layout *l = &w->layout;
+    const bool conv = l->kind == BRIM_LAYOUT_CONV;
+
+    if (r->vector == 0) {
+        return BRIM_OK;
+    }
+    if (r->vector >= w->d->k || (conv && l->channels % r->vector != 0) ||
+        (r->vector_scale == NULL) == (r->vector_code == NULL) ||
+        (r->vector_code == NULL && r->bias_q != NULL)) {
+        return brim_fail(w->g->ctx, BRIM_ERR_ARG,
+                         "node '%s': cannot have a scale for every %zu products", w->d->name,
+                         r->vector);
+    }
+    w->blocks = w->g->values[w->d->weight].constant->type.shape;
+    int64_t *dim = &w->blocks.dim[block_axis(w)];
+    *dim = (*dim + (int64_t)r->vector - 1) / (int64_t)r->vector;
+    return BRIM_OK;
 }
 
 static brim_status check(struct rewriter *w)
@@ -279,6 +370,7 @@ static brim_status check(struct rewriter *w)
     if (!brim_layout_of(n, &w->g->values[d->weight].constant->type.shape, &w->layout)) {
         return brim_fail(ctx, BRIM_ERR_INTERNAL, "node '%s': its weights have no layout", d->name);
     }
+    BRIM_TRY(check_vectors(w));
     w->w_dtype = BRIM_INT8;
     for (size_t i = 0; i < d->n * d->k; i++) {
         if (w->r->codes[i] < INT8_MIN || w->r->codes[i] > INT8_MAX) {
@@ -295,7 +387,7 @@ brim_status brim_rewrite_quantize_dot(struct brim_graph *g, const struct brim_do
 
     BRIM_TRY(check(&w));
     const bool wide = w.w_dtype == BRIM_INT16 || brim_dtype_size(r->grid.dtype) > 1;
-    BRIM_TRY(brim_graph_upgrade(g, wide ? OPSET_16_BIT : OPSET_PER_AXIS));
+    BRIM_TRY(brim_graph_upgrade(g, wide || r->vector > 0 ? OPSET_21 : OPSET_PER_AXIS));
     const int32_t x = quantize_input(&w), weights = x < 0 ? -1 : quantize_weights(&w);
     if (weights < 0) {
         return brim_fail(g->ctx, BRIM_ERR_NOMEM, "node '%s': out of memory", d->name);

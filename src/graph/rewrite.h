@@ -5,6 +5,11 @@
  *   integer weights -> DequantizeLinear(axis = output channel, scale[n], zero 0) -^
  *   int32 bias -> DequantizeLinear(scale = x_scale * w_scale[n]) ----------------^
  *
+ * With vectors the weights' DequantizeLinear has a block_size along k, and a scale tensor of the
+ * weights' shape with k divided; two-level scales come from a DequantizeLinear of their own:
+ *
+ *   integer scales -> DequantizeLinear(axis = output channel, scale[n]) -> scale of the weights
+ *
  * The Clip is there when the grid uses fewer codes than its type has. A QuantizeLinear of the same
  * value on the same grid is shared by the layers that it feeds.
  */
@@ -14,9 +19,13 @@
 #include "graph/dot.h"
 
 struct brim_rewrite_dot {
-    struct brim_grid grid; /* of the layer's input */
-    const int16_t *codes;  /* [n][k] in K order; stored as int8 when they fit, else int16 */
-    const float *w_scale;  /* [n] */
+    struct brim_grid grid;       /* of the layer's input */
+    const int16_t *codes;        /* [n][k] in K order; stored as int8 when they fit, else int16 */
+    const float *w_scale;        /* [n] */
+    size_t vector;               /* products that share a scale of their own, 0 = none; along a
+                              convolution's channels, whose number it divides */
+    const float *vector_scale;   /* [n][ceil(k/vector)] single-level; w_scale is then not used */
+    const uint16_t *vector_code; /* the same shape, two-level: times w_scale */
     /* At most one of the two; both NULL leaves the layer's bias as it is. A layer without a bias
      * gets one (behind a MatMul, which has no bias input, as an Add of a float constant). */
     const int32_t *bias_q;          /* [n] in units of x_scale*w_scale; not for MatMul */
@@ -27,7 +36,7 @@ struct brim_rewrite_dot {
 
 /* Rewrite layer `d` (FLOAT, of this graph g) in place and record "brim.layer.<name>". Node numbers
  * and value numbers of other layers stay good until brim_rewrite_finish(): call that once after the
- * last layer. The graph's opset is raised first where it is lower: to 13, or to 21 for 16-bit codes.
+ * last layer. The graph's opset is raised first where it is lower: to 13, or to 21 for 16-bit codes and vectors.
  * BRIM_ERR_UNSUPPORTED: the model cannot be raised, naming the node. */
 BRIM_NODISCARD brim_status brim_rewrite_quantize_dot(struct brim_graph *g, const struct brim_dot *d,
                                                      const struct brim_rewrite_dot *r);
