@@ -7,8 +7,10 @@
 struct options {
     const char *output, *calib, *datapath;
     int64_t wbits, abits, input_bits, solver, budget, range, act, effort;
-    double percentile, damping;
-    bool no_bias_correction;
+    int64_t vector, scale_bits, vector_range, prune_block, saliency;
+    double percentile, damping, vector_percentile;
+    bool no_bias_correction, published_order, prune_last;
+    const char *prune;
     struct cli_list layers;
 };
 
@@ -101,11 +103,64 @@ static const struct cli_option options[] = {
      .lo = 0,
      .hi = 2,
      .help = "how long the budget `exact` searches (default 1)"},
+    {.name = "vector",
+     .kind = CLI_INT,
+     .value = "V",
+     .offset = FIELD(vector),
+     .lo = 8,
+     .hi = 128,
+     .help = "a weight scale for every V products (default: one per output); a datapath P stands\n"
+             "for P/V,32"},
+    {.name = "scale-bits",
+     .kind = CLI_INT,
+     .value = "0|3..10",
+     .offset = FIELD(scale_bits),
+     .lo = 0,
+     .hi = 10,
+     .help = "bits of the vectors' integer scales; 0 = float scales (default 4)"},
+    {.name = "vector-range",
+     .kind = CLI_CHOICE,
+     .value = "max|percentile|mse",
+     .offset = FIELD(vector_range),
+     .help = "how far a vector's codes reach (default max)"},
+    {.name = "vector-percentile",
+     .kind = CLI_REAL,
+     .value = "P",
+     .offset = FIELD(vector_percentile),
+     .lo = 50,
+     .hi = 100,
+     .help = "for --vector-range percentile (default 99)"},
+    {.name = "published-order",
+     .kind = CLI_FLAG,
+     .offset = FIELD(published_order),
+     .help = "round codes at the float scale, then the scale to nearest; may clip"},
+    {.name = "prune",
+     .kind = CLI_STRING,
+     .value = "KEEP:GROUP",
+     .offset = FIELD(prune),
+     .help = "keep KEEP of every GROUP inputs, in layers that do not read the model's input"},
+    {.name = "prune-block",
+     .kind = CLI_INT,
+     .value = "B",
+     .offset = FIELD(prune_block),
+     .lo = 1,
+     .hi = 4096,
+     .help = "outputs that share a pattern (default 1)"},
+    {.name = "saliency",
+     .kind = CLI_CHOICE,
+     .value = "magnitude|moments",
+     .offset = FIELD(saliency),
+     .help = "what is kept (default magnitude)"},
+    {.name = "prune-last",
+     .kind = CLI_FLAG,
+     .offset = FIELD(prune_last),
+     .help = "prune the codes after quantizing, for comparison"},
     {.name = "layer",
      .kind = CLI_LIST,
      .value = "'PATTERN:KEY=V,...'",
      .offset = FIELD(layers),
-     .help = "override for layers of this name: wbits= abits= datapath= or float (repeatable)"},
+     .help = "override for layers of this name: wbits= abits= datapath= dense or float\n"
+             "(repeatable)"},
 };
 
 const struct cli_verb verb_quantize = {
@@ -129,12 +184,12 @@ static json_t *report_json(const brim_quantize_report *r)
     for (size_t i = 0; i < r->n_layers; i++) {
         const brim_quantize_layer *l = &r->layers[i];
         json_array_append_new(
-            layers,
-            json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:o,s:f}", "name", l->name, "k",
-                      (json_int_t)l->k, "n", (json_int_t)l->n, "wbits", (json_int_t)l->wbits,
-                      "abits", (json_int_t)l->abits, "levels", (json_int_t)l->levels, "rel_error",
-                      l->rel_error, "sparsity", l->sparsity, "need",
-                      cli_need_json(l->need, l->n_stages), "seconds", l->seconds));
+            layers, json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:o,s:f}", "name", l->name,
+                              "k", (json_int_t)l->k, "n", (json_int_t)l->n, "wbits",
+                              (json_int_t)l->wbits, "abits", (json_int_t)l->abits, "levels",
+                              (json_int_t)l->levels, "vector", (json_int_t)l->vector, "weight_bits",
+                              l->weight_bits, "rel_error", l->rel_error, "sparsity", l->sparsity,
+                              "need", cli_need_json(l->need, l->n_stages), "seconds", l->seconds));
     }
     return json_pack("{s:o,s:f,s:f}", "layers", layers, "seconds", r->seconds, "peak_rss_mb",
                      r->peak_rss_mb);
@@ -166,6 +221,48 @@ static void print_text(const brim_quantize_report *r, const char *path)
            r->peak_rss_mb);
 }
 
+/* --vector and --prune, with everything that only makes sense beside them. */
+static int fill_vectors(struct cli *cli, const struct options *o, brim_quantize_params *p)
+{
+    if (o->vector == 0 && (o->scale_bits >= 0 || o->published_order || o->vector_range != 0)) {
+        return cli_usage(cli->verb, "--scale-bits, --vector-range and --published-order need "
+                                    "--vector");
+    }
+    if (o->scale_bits == 1 || o->scale_bits == 2) {
+        return cli_usage(cli->verb, "scale-bits: '%d', expected 0 or 3..10", (int)o->scale_bits);
+    }
+    p->solve.vector =
+        (brim_vector_params){.length = (size_t)o->vector,
+                             .scale_bits = o->scale_bits < 0 ? 4 : (unsigned)o->scale_bits,
+                             .range = (brim_range_method)o->vector_range,
+                             .percentile = o->vector_percentile,
+                             .published_order = o->published_order};
+    if (o->prune == NULL) {
+        return o->prune_block > 1 || o->saliency != 0 || o->prune_last
+                   ? cli_usage(cli->verb, "--prune-block, --saliency and --prune-last need --prune")
+                   : CLI_OK;
+    }
+    char keep[8];
+    const size_t n = strcspn(o->prune, ":");
+    int64_t kept, group;
+    if (n >= sizeof keep || o->prune[n] != ':') {
+        return cli_usage(cli->verb, "prune: '%s', expected KEEP:GROUP", o->prune);
+    }
+    memcpy(keep, o->prune, n);
+    keep[n] = '\0';
+    if (!cli_parse_int(keep, 1, 63, &kept) || !cli_parse_int(o->prune + n + 1, 2, 64, &group) ||
+        kept >= group) {
+        return cli_usage(cli->verb, "prune: '%s', expected KEEP:GROUP with 1 <= KEEP < GROUP <= 64",
+                         o->prune);
+    }
+    p->prune.keep = (unsigned)kept;
+    p->prune.group = (unsigned)group;
+    p->prune.block = (unsigned)o->prune_block;
+    p->prune.saliency = (brim_saliency)o->saliency;
+    p->prune_last = o->prune_last;
+    return CLI_OK;
+}
+
 static int fill_params(struct cli *cli, const struct options *o, struct cli_overrides *overrides,
                        brim_quantize_params *p)
 {
@@ -189,7 +286,11 @@ static int fill_params(struct cli *cli, const struct options *o, struct cli_over
             return code;
         }
     }
-    const int code = cli_parse_overrides(cli, &o->layers, overrides);
+    int code = fill_vectors(cli, o, p);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = cli_parse_overrides(cli, &o->layers, overrides);
     p->overrides = overrides->item;
     p->n_overrides = overrides->n;
     return code;
@@ -244,6 +345,9 @@ int cmd_quantize(struct cli *cli, char **argv)
                         .solver = BRIM_SOLVER_OPTQ,
                         .budget = BRIM_BUDGET_EXACT,
                         .effort = 1,
+                        .scale_bits = -1,
+                        .prune_block = 1,
+                        .vector_percentile = 99,
                         .percentile = 99.999,
                         .damping = 0.01};
     struct cli_overrides overrides = {0};

@@ -32,6 +32,10 @@ static int parse_part(struct cli *cli, const char *part, brim_quantize_override 
         o->keep_float = true;
         return CLI_OK;
     }
+    if (strcmp(part, "dense") == 0) {
+        o->keep_dense = true;
+        return CLI_OK;
+    }
     if (strncmp(part, "datapath=", 9) == 0) {
         o->datapath = dp;
         return cli_parse_datapath(cli, "layer", part + 9, dp);
@@ -43,7 +47,8 @@ static int parse_part(struct cli *cli, const char *part, brim_quantize_override 
         return CLI_OK;
     }
     return cli_usage(
-        cli->verb, "--layer: '%s', expected wbits=2..8, abits=2..8|16, datapath=D or float", part);
+        cli->verb, "--layer: '%s', expected wbits=2..8, abits=2..8|16, datapath=D, dense or float",
+        part);
 }
 
 static int parse_one(struct cli *cli, const char *spec, char text[256], brim_quantize_override *o,

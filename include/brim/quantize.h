@@ -5,6 +5,7 @@
 #include <brim/data.h>
 #include <brim/datapath.h>
 #include <brim/graph.h>
+#include <brim/prune.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -103,9 +104,13 @@ typedef struct brim_quantize_override {
     unsigned wbits, abits;         /**< 0 = as the rest */
     const brim_datapath *datapath; /**< NULL = as the rest */
     bool keep_float;               /**< leave this layer in float */
+    bool keep_dense;               /**< do not prune this layer */
 } brim_quantize_override;
 
 typedef struct brim_quantize_params {
+    /** With solve.vector.length V, a convolution's vectors run along its channels: the longest divisor
+     *  of their number that is at most V and at least 8; layers without one keep a scale per output. A
+     *  single-stage datapath P then stands for P/V,32. */
     brim_solve_params solve;
     brim_datapath datapath; /**< default "32" */
     unsigned abits;         /**< 2..8 or 16, 0 = choose per layer; default 8 */
@@ -118,6 +123,10 @@ typedef struct brim_quantize_params {
     bool range_auto;         /**< default true */
     double percentile;       /**< for PERCENTILE, default 99.999 */
     bool bias_correction;    /**< default true */
+    /** Default: nothing is pruned. Layers that read the model's own input, and those with fewer than
+     *  two groups of inputs, are never pruned. */
+    brim_prune_params prune;
+    bool prune_last; /**< prune the codes after quantizing, for comparison; default false */
     const brim_quantize_override *overrides;
     size_t n_overrides;
 } brim_quantize_params;
@@ -125,11 +134,13 @@ typedef struct brim_quantize_params {
 typedef struct brim_quantize_layer {
     const char *name;
     size_t k, n;
-    unsigned wbits, abits; /**< bits that hold the codes in use */
-    unsigned levels;       /**< activation codes in use, at most 2^abits */
-    double rel_error;      /**< as brim_layer_solution, on the calibration data */
-    double sparsity;       /**< share of zero codes */
-    unsigned need[BRIM_MAX_STAGES];
+    unsigned wbits, abits;          /**< bits that hold the codes in use */
+    unsigned levels;                /**< activation codes in use, at most 2^abits */
+    double rel_error;               /**< as brim_layer_solution, on the calibration data */
+    double sparsity;                /**< share of zero codes */
+    size_t vector;                  /**< weights per scale, 0 = one scale per output */
+    double weight_bits;             /**< bits of a weight with its share of the vectors' scales */
+    unsigned need[BRIM_MAX_STAGES]; /**< 0 where float scales leave no integer register */
     size_t n_stages;
     double seconds;
 } brim_quantize_layer;

@@ -24,6 +24,7 @@ void brim_quantize_params_init(brim_quantize_params *p)
         .bias_correction = true,
     };
     brim_solve_params_init(&p->solve);
+    brim_prune_params_init(&p->prune);
 }
 
 static brim_status check_params(brim_ctx *ctx, const brim_quantize_params *p)
@@ -72,6 +73,42 @@ static bool is_model_input(const struct brim_graph *g, int32_t value)
     return false;
 }
 
+#define SHORTEST_VECTOR 8
+
+/* Vectors of a convolution divide its channels, so that none straddles two kernel positions. */
+static size_t vector_length(const struct brim_dot *d, size_t wanted)
+{
+    if (d->kind == BRIM_DOT_MATMUL) {
+        return wanted < d->k ? wanted : 0;
+    }
+    const size_t channels = (size_t)(d->conv.c_in / d->conv.groups);
+    size_t v = wanted < channels ? wanted : channels;
+    while (v >= SHORTEST_VECTOR && channels % v != 0) {
+        v--;
+    }
+    return v >= SHORTEST_VECTOR && v < d->k ? v : 0;
+}
+
+/* The layer's vectors, and its datapath with the tiles that they are. */
+static void layer_vectors(const struct brim_flow *f, struct brim_flow_layer *l)
+{
+    const size_t wanted = f->params->solve.vector.length;
+    brim_datapath *dp = &l->datapath;
+
+    l->vector = wanted == 0 ? 0 : vector_length(l->dot, wanted);
+    if (l->vector == 0) {
+        return;
+    }
+    if (dp->n_stages == 1) {
+        dp->stage[1] = (brim_stage){.width = 32};
+        dp->stage[0].tile = wanted;
+        dp->n_stages = 2;
+    }
+    for (size_t i = 0; i + 1 < dp->n_stages; i++) {
+        dp->stage[i].tile = dp->stage[i].tile == wanted ? l->vector : dp->stage[i].tile;
+    }
+}
+
 /* Wishes of one layer: the first matching override of each field, then the params. */
 static void layer_wishes(const struct brim_flow *f, struct brim_flow_layer *l)
 {
@@ -87,6 +124,7 @@ static void layer_wishes(const struct brim_flow *f, struct brim_flow_layer *l)
         l->wbits = l->wbits != 0 ? l->wbits : o->wbits;
         l->abits = l->abits != 0 ? l->abits : o->abits;
         l->keep_float = l->keep_float || o->keep_float;
+        l->keep_dense = l->keep_dense || o->keep_dense;
         if (o->datapath != NULL && !datapath_set) {
             l->datapath = *o->datapath;
             datapath_set = true;
@@ -101,6 +139,8 @@ static void layer_wishes(const struct brim_flow *f, struct brim_flow_layer *l)
     if (!datapath_set) {
         l->datapath = p->datapath;
     }
+    l->keep_dense = l->keep_dense || input || l->dot->k < 2 * (size_t)p->prune.group;
+    layer_vectors(f, l);
 }
 
 /* What the layer's output goes into an Add with, when the Add is its only reader. */

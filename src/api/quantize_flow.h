@@ -22,16 +22,19 @@ struct brim_flow_best {
     size_t grid; /* which candidate */
     double j;    /* its error up to a constant: quantize_solve.c (1) */
     double error, norm;
-    int16_t *codes;  /* [n][k] */
-    float *scale;    /* [n] */
-    float *bias;     /* [n] corrected */
-    int32_t *bias_q; /* [n] the same in units of x_scale*scale */
+    int16_t *codes;        /* [n][k] */
+    float *scale;          /* [n] */
+    float *vector_scale;   /* [n][vectors] single-level, else NULL */
+    uint16_t *vector_code; /* [n][vectors] two-level, else NULL */
+    float *bias;           /* [n] corrected */
+    int32_t *bias_q;       /* [n] the same in units of x_scale*scale */
 };
 
 /* What one float dot layer is to become. */
 struct brim_flow_layer {
     const struct brim_dot *dot;
-    bool keep_float;
+    bool keep_float, keep_dense;
+    size_t vector; /* weights per scale, 0 = one scale per output */
     unsigned wbits;
     unsigned abits; /* 0 = choose */
     brim_datapath datapath;

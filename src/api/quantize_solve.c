@@ -24,17 +24,33 @@
 #include "base/intops.h"
 #include "graph/rewrite.h"
 
+/* The weight that code i of a row stands for. */
+static double value_of(const struct brim_flow_layer *l, const struct brim_flow_best *c, size_t row,
+                       size_t i)
+{
+    const double q = (double)c->codes[row * l->dot->k + i];
+    const size_t per = l->vector == 0 ? 0 : (l->dot->k + l->vector - 1) / l->vector;
+
+    if (c->vector_scale != NULL) {
+        return (double)c->vector_scale[row * per + i / l->vector] * q;
+    }
+    if (c->vector_code != NULL) {
+        return (double)c->scale[row] * (double)c->vector_code[row * per + i / l->vector] * q;
+    }
+    return (double)c->scale[row] * q;
+}
+
 /* J of (1) for one output row. */
-static double row_j(const struct brim_dot *d, const struct brim_flow_best *c,
+static double row_j(const struct brim_flow_layer *l, const struct brim_flow_best *c,
                     const struct brim_moments *m, size_t row)
 {
+    const struct brim_dot *d = l->dot;
     const size_t k = d->k;
     const size_t group = row / (d->n / d->groups);
     const double *h = m->h + group * k * k;
     const double *g = m->g + group * k * k;
     const int16_t *q = c->codes + row * k;
     const float *w = d->w_f32 + row * k;
-    const double s = (double)c->scale[row];
     double sum = 0.0;
 
     for (size_t i = 0; i < k; i++) {
@@ -43,12 +59,65 @@ static double row_j(const struct brim_dot *d, const struct brim_flow_best *c,
             continue;
         }
         for (size_t j = 0; j < k; j++) {
-            hq += h[i * k + j] * (double)q[j];
+            hq += q[j] == 0 ? 0.0 : h[i * k + j] * value_of(l, c, row, j);
             gw += g[i * k + j] * (double)w[j];
         }
-        sum += (double)q[i] * (s * s * hq - 2.0 * s * gw);
+        sum += value_of(l, c, row, i) * (hq - 2.0 * gw);
     }
     return sum;
+}
+
+static bool prunes(const struct brim_flow *f, const struct brim_flow_layer *l)
+{
+    return f->params->prune.group > 0 && !l->keep_dense;
+}
+
+/* Which weights to keep: [n][k] in the wave's arena. */
+static brim_status choose_mask(struct brim_flow *f, const struct brim_flow_layer *l,
+                               const struct brim_moments *m, uint8_t **keep)
+{
+    const struct brim_dot *d = l->dot;
+    const size_t n = d->n / d->groups;
+
+    *keep = brim_arena_alloc(&f->wave, d->n * d->k, sizeof **keep);
+    if (*keep == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t group = 0; group < d->groups; group++) {
+        const brim_status s = brim_prune_layer(f->ctx, n, d->k, d->w_f32 + group * n * d->k,
+                                               m->h + group * d->k * d->k, &f->params->prune,
+                                               *keep + group * n * d->k);
+        if (s != BRIM_OK) {
+            return brim_fail_at(f->ctx, s, "layer '%s'", d->name);
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Quantize, then prune: the codes of least magnitude go, and nothing makes up for them. Registers
+ * that held still hold. */
+static brim_status prune_codes(struct brim_flow *f, const struct brim_flow_layer *l,
+                               struct brim_flow_best *c)
+{
+    const struct brim_dot *d = l->dot;
+    brim_prune_params p = f->params->prune;
+    float *w = brim_arena_alloc(&f->wave, d->n * d->k, sizeof *w);
+    uint8_t *keep = brim_arena_alloc(&f->wave, d->n * d->k, sizeof *keep);
+
+    if (w == NULL || keep == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t row = 0; row < d->n; row++) {
+        for (size_t i = 0; i < d->k; i++) {
+            w[row * d->k + i] = (float)value_of(l, c, row, i);
+        }
+    }
+    p.saliency = BRIM_SALIENCY_MAGNITUDE;
+    BRIM_TRY(brim_prune_layer(f->ctx, d->n, d->k, w, NULL, &p, keep));
+    for (size_t i = 0; i < d->n * d->k; i++) {
+        c->codes[i] = keep[i] != 0 ? c->codes[i] : 0;
+    }
+    return BRIM_OK;
 }
 
 /* Solve every group of the layer with the moments of one grid. */
@@ -61,6 +130,12 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
     brim_solve_params params = f->params->solve;
 
     params.wbits = l->wbits;
+    params.vector.length = l->vector;
+    const size_t per = l->vector == 0 ? 0 : (d->k + l->vector - 1) / l->vector;
+    uint8_t *keep = NULL;
+    if (prunes(f, l) && !f->params->prune_last) {
+        BRIM_TRY(choose_mask(f, l, m, &keep));
+    }
     for (size_t group = 0; group < d->groups; group++) {
         const brim_layer_problem problem = {
             .n = n,
@@ -72,9 +147,13 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
             .x_min = brim_min_i64(grid->lo, 0),
             .x_max = brim_max_i64(grid->hi, 0),
             .datapath = &l->datapath,
+            .keep = keep == NULL ? NULL : keep + group * n * d->k,
         };
-        brim_layer_solution solution = {.codes = c->codes + group * n * d->k,
-                                        .scale = c->scale + group * n};
+        brim_layer_solution solution = {
+            .codes = c->codes + group * n * d->k,
+            .scale = c->scale + group * n,
+            .vector_scale = c->vector_scale == NULL ? NULL : c->vector_scale + group * n * per,
+            .vector_code = c->vector_code == NULL ? NULL : c->vector_code + group * n * per};
         const brim_status s = brim_solve_layer(f->ctx, &problem, &params, &solution);
         if (s != BRIM_OK) {
             return brim_fail_at(f->ctx, s, "layer '%s'", d->name);
@@ -82,8 +161,11 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
         c->error += solution.error;
         c->norm += solution.norm;
     }
+    if (prunes(f, l) && f->params->prune_last) {
+        BRIM_TRY(prune_codes(f, l, c));
+    }
     for (size_t row = 0; l->n_grids > 1 && row < d->n; row++) {
-        c->j += row_j(d, c, m, row);
+        c->j += row_j(l, c, m, row);
     }
     return BRIM_OK;
 }
@@ -101,8 +183,7 @@ static brim_status solve_bias(const struct brim_flow *f, const struct brim_flow_
         double b = d->bias != NULL ? (double)d->bias[row] : 0.0;
         b += f->params->bias_correction && m->mean_e != NULL ? m->mean_e[row] : 0.0;
         for (size_t i = 0; f->params->bias_correction && i < d->k; i++) {
-            b += (double)d->w_f32[row * d->k + i] * mean_f[i] -
-                 (double)c->scale[row] * (double)c->codes[row * d->k + i] * mean_q[i];
+            b += (double)d->w_f32[row * d->k + i] * mean_f[i] - value_of(l, c, row, i) * mean_q[i];
         }
         const float unit = l->grid[c->grid].scale * c->scale[row];
         const double q = unit > 0.0F ? brim_rint(b / (double)unit) : 0.0;
@@ -141,6 +222,17 @@ brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l, size_t
     if (c.codes == NULL || c.scale == NULL || c.bias == NULL || c.bias_q == NULL) {
         return BRIM_ERR_NOMEM;
     }
+    if (l->vector > 0) {
+        const size_t scales = n * ((l->dot->k + l->vector - 1) / l->vector);
+        const bool two_level = f->params->solve.vector.scale_bits > 0;
+        c.vector_code =
+            two_level ? brim_arena_alloc(&f->wave, scales, sizeof *c.vector_code) : NULL;
+        c.vector_scale =
+            two_level ? NULL : brim_arena_alloc(&f->wave, scales, sizeof *c.vector_scale);
+        if (c.vector_code == NULL && c.vector_scale == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
     BRIM_TRY(solve_groups(f, l, moments, &c));
     BRIM_TRY(solve_bias(f, l, moments, &c));
     if (l->best.codes == NULL || c.j < l->best.j) {
@@ -153,12 +245,47 @@ brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l, size_t
     return BRIM_OK;
 }
 
+/* Integer scales of one row as factors; the stages beyond vectors with float scales need nothing. */
+static brim_status row_need(struct brim_flow *f, const struct brim_flow_layer *l, size_t row,
+                            const int32_t *w, unsigned need[BRIM_MAX_STAGES])
+{
+    const struct brim_grid *grid = &l->grid[l->best.grid];
+    const size_t per = l->vector == 0 ? 0 : (l->dot->k + l->vector - 1) / l->vector;
+    const bool two_level = l->best.vector_code != NULL;
+    uint32_t *factor = two_level ? brim_arena_alloc(&f->wave, per, sizeof *factor) : NULL;
+
+    if (two_level && factor == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t g = 0; two_level && g < per; g++) {
+        factor[g] = l->best.vector_code[row * per + g];
+    }
+    const brim_factors factors = {l->vector, factor};
+    BRIM_TRY(brim_datapath_need_scaled(f->ctx, &l->datapath, two_level ? &factors : NULL, w,
+                                       l->dot->k, grid->lo, grid->hi, need, NULL));
+    bool beyond = false;
+    for (size_t i = 0; i < l->datapath.n_stages && l->vector > 0 && !two_level; i++) {
+        need[i] = beyond ? 0 : need[i];
+        beyond = beyond || l->datapath.stage[i].tile == l->vector;
+    }
+    return BRIM_OK;
+}
+
+/* Bits of a weight and of its share of the integer or float scales. */
+static double weight_bits(const struct brim_flow *f, const struct brim_flow_layer *l,
+                          unsigned wbits)
+{
+    const unsigned scale_bits = f->params->solve.vector.scale_bits;
+
+    return l->vector == 0 ? wbits
+                          : wbits + (double)(scale_bits == 0 ? 32 : scale_bits) / (double)l->vector;
+}
+
 /* Widths that the codes need over all outputs, the bits that hold them, and the share of zeros. */
 static brim_status measure(struct brim_flow *f, const struct brim_flow_layer *l,
                            brim_quantize_layer *record)
 {
     const struct brim_dot *d = l->dot;
-    const struct brim_grid *grid = &l->grid[l->best.grid];
     int32_t *w = brim_arena_alloc(&f->wave, d->k, sizeof *w);
     size_t zeros = 0;
     int64_t largest = 0;
@@ -173,12 +300,13 @@ static brim_status measure(struct brim_flow *f, const struct brim_flow_layer *l,
             zeros += w[i] == 0 ? 1 : 0;
             largest = brim_max_i64(largest, w[i] < 0 ? -(int64_t)w[i] : w[i]);
         }
-        BRIM_TRY(brim_datapath_need(f->ctx, &l->datapath, w, d->k, grid->lo, grid->hi, need, NULL));
+        BRIM_TRY(row_need(f, l, row, w, need));
         for (size_t i = 0; i < l->datapath.n_stages; i++) {
             record->need[i] = need[i] > record->need[i] ? need[i] : record->need[i];
         }
     }
     record->wbits = brim_width_of(-largest, largest);
+    record->weight_bits = weight_bits(f, l, record->wbits);
     record->n_stages = l->datapath.n_stages;
     record->sparsity = (double)zeros / (double)(d->n * d->k);
     return BRIM_OK;
@@ -211,17 +339,22 @@ brim_status brim_flow_settle(struct brim_flow *f, const struct brim_flow_layer *
         .abits = l->abits != 0 ? l->abits : brim_width_of(0, grid->hi - grid->lo) - 1,
         .levels = (unsigned)(grid->hi - grid->lo + 1),
         .rel_error = best->norm > 0.0 ? best->error / best->norm : 0.0,
+        .vector = l->vector,
         .seconds = l->seconds,
     };
     BRIM_TRY(measure(f, l, record));
     brim_log(f->ctx, BRIM_LOG_INFO, "layer '%s': %u-bit weights, %u activation codes, error %.6f",
              d.name, record->wbits, record->levels, record->rel_error);
     BRIM_TRY(find_in_prefix(f, &d));
-    const bool has_bias = strcmp(f->prefix->nodes[d.node].op_type, "MatMul") != 0;
+    const bool has_bias =
+        strcmp(f->prefix->nodes[d.node].op_type, "MatMul") != 0 && best->vector_scale == NULL;
     struct brim_rewrite_dot r = {
         .grid = *grid,
         .codes = best->codes,
         .w_scale = best->scale,
+        .vector = l->vector,
+        .vector_scale = best->vector_scale,
+        .vector_code = best->vector_code,
         .bias_q = has_bias ? best->bias_q : NULL,
         .bias = has_bias ? NULL : best->bias,
         .datapath = &l->datapath,

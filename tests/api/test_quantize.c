@@ -187,6 +187,78 @@ static void symmetric_codes_are_signed(void **state)
     close_job(&j);
 }
 
+static double top1(struct job *j)
+{
+    brim_run_params p;
+    brim_run_report *r;
+
+    brim_run_params_init(&p);
+    ASSERT_OK(j->ctx, brim_run(j->ctx, j->quantized, j->fresh, &p, &r));
+    const double share = (double)r->top1 / (double)r->samples;
+    brim_run_report_free(r);
+    return share;
+}
+
+/* Float and integer scales for every vector, every budget: the register of the vectors holds, also
+ * where it is narrower than the codes alone would need. Convolutions take a divisor of their channels;
+ * the first, of one channel, keeps a scale per output. */
+static void vectors_fit_their_register(void **state)
+{
+    struct job j;
+    brim_certificate *cert;
+
+    (void)state;
+    open_glyphs(&j);
+    j.p.solve.wbits = 4;
+    for (unsigned i = 0; i < 8; i++) {
+        const unsigned bits = i % 2 == 0 ? 4 : 0, width = i / 2 == 0 ? 16 : 11;
+        j.p.solve.vector = (brim_vector_params){.length = 16, .scale_bits = bits, .percentile = 99};
+        j.p.solve.budget = (brim_budget)(i / 2);
+        j.p.abits = j.p.input_bits = width == 16 ? 8 : 6;
+        quantize(&j, width == 16 ? "16/16,32" : "11");
+        assert_int_equal(j.report->layers[0].vector, 0);
+        assert_int_equal(j.report->layers[1].vector, 8);
+        assert_int_equal(j.report->layers[3].vector, 16);
+        assert_true(j.report->layers[3].weight_bits ==
+                    j.report->layers[3].wbits + (bits == 0 ? 2.0 : 0.25));
+        for (size_t l = 1; l < 4; l++) {
+            assert_in_range(j.report->layers[l].need[0], 2, width);
+            assert_true((j.report->layers[l].need[1] == 0) == (bits == 0));
+        }
+        ASSERT_OK(j.ctx, brim_certify(j.ctx, j.quantized, NULL, &cert));
+        brim_certificate_free(cert);
+        assert_true(top1(&j) > (width == 16 ? 0.97 : i / 2 == BRIM_BUDGET_EXACT ? 0.95 : 0.5));
+    }
+    close_job(&j);
+}
+
+/* Kept weights carry what the pruned ones lose; pruning codes afterwards has nothing to make up. */
+static void pruned_networks_keep_their_function(void **state)
+{
+    struct job j;
+    double error[2];
+
+    (void)state;
+    open_glyphs(&j);
+    j.p.prune = (brim_prune_params){.keep = 2, .group = 4, .block = 1, .damping = 0.01};
+    for (int last = 0; last < 2; last++) {
+        j.p.prune_last = last == 1;
+        quantize(&j, "18");
+        assert_true(j.report->layers[0].sparsity < 0.4); /* it reads the model's input */
+        error[last] = 0;
+        for (size_t l = 1; l < 4; l++) {
+            assert_true(j.report->layers[l].sparsity >= 0.5);
+            error[last] += j.report->layers[l].rel_error;
+        }
+        assert_true(run_clean(&j, NULL) > (last == 0 ? 0.9 : 0.2));
+    }
+    j.p.prune_last = false;
+    j.p.prune.saliency = BRIM_SALIENCY_MOMENTS;
+    quantize(&j, "18");
+    assert_true(run_clean(&j, NULL) > 0.9);
+    close_job(&j);
+}
+
 static void nonsense_is_refused(void **state)
 {
     brim_graph *again;
@@ -241,6 +313,8 @@ int main(void)
         cmocka_unit_test(chosen_widths_beat_fixed_ones),
         cmocka_unit_test(overrides_win_field_by_field),
         cmocka_unit_test(symmetric_codes_are_signed),
+        cmocka_unit_test(vectors_fit_their_register),
+        cmocka_unit_test(pruned_networks_keep_their_function),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(resnet8_stays_accurate),
     };

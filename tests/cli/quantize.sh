@@ -33,6 +33,19 @@ expect 0 "$check" half.onnx half.json
 stderr_has 'not part of the proof'
 no_temporaries
 
+# A scale for every vector, integer or float, and pruned weights: certified, and checked again.
+for bits in 4 0 10; do
+    expect 0 "$brim" quantize float.onnx -o vector.onnx --calib "$calib" --wbits 4 --vector 8 --scale-bits $bits
+    expect 0 "$brim" certify vector.onnx -o vector.json
+    expect 0 "$check" vector.onnx vector.json
+    stderr_is_empty
+    expect 0 "$brim" run vector.onnx --data 'synth:glyphs?limit=20'
+done
+expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:2 --json
+stdout_has '"sparsity": 0.[5-9]'
+expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:4 --prune-last --saliency moments
+no_temporaries
+
 # -v tells about every layer, on stderr.
 expect 0 "$brim" quantize float.onnx -o said.onnx --calib "$calib" --abits auto -v
 stderr_has "layer 'conv': .* activation codes: error"
