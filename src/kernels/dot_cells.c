@@ -7,6 +7,7 @@
 #include "kernels/dot_cells.h"
 
 #include "base/intops.h"
+#include "kernels/dot_kernel.h"
 
 #include <string.h>
 
@@ -50,6 +51,43 @@ static bool touches(const int32_t *least, const int32_t *most)
     return hit != 0;
 }
 
+/* The rows of a RANGE16 tile that touched the rails, in 32 bits, several at a time. */
+static void repeat(const struct brim_simulate_variant *v, const struct brim_simulate_tile *tile,
+                   struct exact *e, struct brim_cell_luck *luck)
+{
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = *tile;
+    unsigned row[BRIM_SIMULATE_ROWS];
+    struct exact again;
+
+    t.shared = shared;
+    t.rows = 0;
+    for (unsigned r = 0; r < tile->rows; r++) {
+        const size_t at = (size_t)r * BRIM_SIMULATE_LANES;
+
+        if (touches(e->least + at, e->most + at)) {
+            row[t.rows] = r;
+            shared[t.rows++] = tile->shared[r];
+        }
+    }
+    if (t.rows == 0) {
+        return;
+    }
+    luck->failed += t.rows;
+    t.value = again.sum;
+    t.least = again.least;
+    t.most = again.most;
+    v->pass[BRIM_RANGE32](&t);
+    for (unsigned i = 0; i < t.rows; i++) {
+        const size_t from = (size_t)i * BRIM_SIMULATE_LANES,
+                     to = (size_t)row[i] * BRIM_SIMULATE_LANES, n = BRIM_SIMULATE_LANES;
+
+        memcpy(e->sum + to, again.sum + from, n * sizeof *e->sum);
+        memcpy(e->least + to, again.least + from, n * sizeof *e->least);
+        memcpy(e->most + to, again.most + from, n * sizeof *e->most);
+    }
+}
+
 /* Sums and extremes of products first..first+count-1. In 16 bits where they fit; rows that touched
  * the rails are repeated in 32. */
 static void range(const struct brim_dot_passes *p, const struct brim_simulate_variant *v,
@@ -72,19 +110,7 @@ static void range(const struct brim_dot_passes *p, const struct brim_simulate_va
         return;
     }
     luck->tried += rows;
-    t.rows = 1;
-    for (unsigned r = 0; r < rows; r++) {
-        const size_t at = (size_t)r * BRIM_SIMULATE_LANES;
-
-        if (touches(e->least + at, e->most + at)) {
-            luck->failed++;
-            t.shared = shared + r;
-            t.value = e->sum + at;
-            t.least = e->least + at;
-            t.most = e->most + at;
-            v->pass[BRIM_RANGE32](&t);
-        }
-    }
+    repeat(v, &t, e, luck);
 }
 
 BRIM_CLONES
@@ -241,6 +267,17 @@ void brim_cells_extremes(const struct brim_dot_passes *p, const struct brim_simu
 
 /* ---- values ---- */
 
+void brim_cells_totals(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                       const struct brim_cell_operands *o, struct brim_cells *c)
+{
+    const bool fits16 = plan->lanes.n_stages == 1 && plan->passes.prefixes16;
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = tile_at(o, c->rows, 0, plan->lanes.k, shared);
+
+    t.value = c->value;
+    v->pass[fits16 ? BRIM_SUM16 : BRIM_SUM32](&t);
+}
+
 BRIM_CLONES
 static void clip(int32_t *v, size_t n, int32_t lo, int32_t hi)
 {
@@ -249,32 +286,11 @@ static void clip(int32_t *v, size_t n, int32_t lo, int32_t hi)
     }
 }
 
-/* Sums may be known modulo 2^16 or 2^32 only: a register that wraps is not wider. */
-BRIM_CLONES
-static void wrap(int32_t *v, size_t n, int32_t lo, int32_t hi)
-{
-    const uint32_t mask = 2 * (uint32_t)hi + 1;
-
-    for (size_t i = 0; i < n; i++) {
-        v[i] = (int32_t)(((uint32_t)v[i] - (uint32_t)lo) & mask) + lo;
-    }
-}
-
 BRIM_CLONES
 static void add(const int32_t *from, int32_t *to, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         to[i] += from[i];
-    }
-}
-
-/* A register is complete: what it hands on. */
-static void finish(const struct brim_lane_stage *s, int32_t *v, size_t n)
-{
-    if (s->value == BRIM_LANE_CLIP) {
-        clip(v, n, (int32_t)s->lo, (int32_t)s->hi);
-    } else if (s->value == BRIM_LANE_WRAP) {
-        wrap(v, n, (int32_t)s->lo, (int32_t)s->hi);
     }
 }
 
@@ -287,7 +303,7 @@ static void end_tiles(const struct brim_lane_plan *lanes, size_t end, int32_t (*
         if (end != lanes->k && end % lanes->stage[i].tile != 0) {
             return;
         }
-        finish(&lanes->stage[i], reg[i], n);
+        brim_dot_finish32(&lanes->stage[i], reg[i], n);
         if (i + 1 < lanes->n_stages) {
             add(reg[i], reg[i + 1], n);
             if (next->value == BRIM_LANE_SATURATE) {
@@ -347,5 +363,5 @@ void brim_cells_finish(const struct brim_lane_stage *stage, struct brim_cells *c
     int32_t *value = c->value + row * BRIM_SIMULATE_LANES;
 
     memcpy(value, c->total + row * BRIM_SIMULATE_LANES, BRIM_SIMULATE_LANES * sizeof *value);
-    finish(stage, value, BRIM_SIMULATE_LANES);
+    brim_dot_finish32(stage, value, BRIM_SIMULATE_LANES);
 }

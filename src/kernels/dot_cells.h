@@ -43,6 +43,10 @@ void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_sim
                          const struct brim_cell_operands *o, struct brim_cells *c,
                          struct brim_cell_luck *luck);
 
+/* Fills value with the totals, for outputs without events. */
+void brim_cells_totals(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                       const struct brim_cell_operands *o, struct brim_cells *c);
+
 /* Fills odd alone, for plans that recheck and do not count. */
 void brim_cells_products(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                          const struct brim_cell_operands *o, struct brim_cells *c);

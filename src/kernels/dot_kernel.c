@@ -39,8 +39,12 @@ static brim_status check_params(brim_ctx *ctx, const struct brim_dot_kernel_para
 }
 
 /* What the chosen path runs on; it says how much scratch it needs. */
-static brim_status pack(brim_ctx *ctx, struct brim_dot_kernel *d)
+static brim_status pack(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
+                        struct brim_dot_kernel *d)
 {
+    if (d->plan.path == BRIM_DOT_GEMM8) {
+        return brim_dot_gemm8_pack(ctx, d, p->x_min, p->x_max);
+    }
     if (gemm(d)) {
         return brim_dot_gemm_pack(ctx, d);
     }
@@ -48,7 +52,10 @@ static brim_status pack(brim_ctx *ctx, struct brim_dot_kernel *d)
         return brim_dot_lanes_pack(ctx, d);
     }
     if (d->plan.path == BRIM_DOT_SIMULATE) {
-        return brim_dot_simulate_pack(ctx, d);
+        BRIM_TRY(brim_dot_simulate_pack(ctx, d));
+        return d->plan.lanes.count && d->safe && d->plan.codes8 && d->outputs >= 8
+                   ? brim_dot_gemm8_pack(ctx, d, p->x_min, p->x_max)
+                   : BRIM_OK;
     }
     if (!brim_mul_size(d->k, 2 * sizeof(int64_t), &d->scratch)) {
         return brim_fail(ctx, BRIM_ERR_NOMEM, "%zu weights: too large", d->k);
@@ -91,10 +98,14 @@ static brim_status fill_kernel(brim_ctx *ctx, const struct brim_dot_kernel_param
     }
     d->simulate = brim_simulate_choose(ctx->isa);
     BRIM_TRY(brim_dot_plan_make(ctx, p, &d->datapath, &d->plan, d->bound));
+    d->safe = true;
+    for (size_t c = 0; c < p->n; c++) {
+        d->safe = d->safe && d->bound[c] != BRIM_DOT_UNSAFE;
+    }
     if (count > 0) {
         memcpy(d->w, p->w, count * sizeof *d->w);
     }
-    BRIM_TRY(pack(ctx, d));
+    BRIM_TRY(pack(ctx, p, d));
     return add_widened(ctx, d);
 }
 
@@ -118,6 +129,10 @@ brim_status brim_dot_kernel_create(brim_ctx *ctx, const struct brim_dot_kernel_p
 void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel)
 {
     if (kernel != NULL) {
+        for (size_t g = 0; kernel->gemm != NULL && g < kernel->groups; g++) {
+            brim_gemm_free(ctx, kernel->gemm[g]);
+        }
+        brim_free(ctx, (void *)kernel->gemm);
         brim_free(ctx, kernel->w);
         brim_free(ctx, kernel->bound);
         brim_free(ctx, kernel->panel);
@@ -198,7 +213,9 @@ static void run_scalar(const struct brim_dot_kernel *d, const struct brim_dot_ro
 static void run_path(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
                      struct brim_dot_counts *counts)
 {
-    if (gemm(d)) {
+    if (d->plan.path == BRIM_DOT_GEMM8) {
+        brim_dot_gemm8_run(d, r);
+    } else if (gemm(d)) {
         brim_dot_gemm_run(d, r);
     } else if (lanes(d)) {
         brim_dot_lanes_run(d, r, counts);
@@ -252,7 +269,8 @@ void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim
 {
     struct brim_dot_counts counts = {.outputs = rows->m * kernel->outputs};
 
-    if (rows->codes == BRIM_DOT_INT32 || kernel->plan.path == BRIM_DOT_SIMULATE) {
+    if (rows->codes == BRIM_DOT_INT32 || kernel->plan.path == BRIM_DOT_SIMULATE ||
+        kernel->plan.path == BRIM_DOT_GEMM8) {
         run_path(kernel, rows, &counts);
     } else {
         run_widened(kernel, rows, &counts);

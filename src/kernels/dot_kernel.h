@@ -4,6 +4,7 @@
 #define BRIM_KERNELS_DOT_KERNEL_H
 
 #include "kernels/dot_plan.h"
+#include "kernels/gemm.h"
 
 /* Weights for the simulator's passes, either way round (simulate_variant.h). */
 struct brim_dot_pack {
@@ -18,13 +19,17 @@ struct brim_dot_kernel {
     const struct brim_simulate_variant *simulate;
     int32_t *w;                         /* [n][k] */
     uint8_t *bound;                     /* [n] as brim_dot_plan_make() fills it */
+    bool safe;                          /* no output is BRIM_DOT_UNSAFE */
     size_t panels;                      /* of one group */
     size_t pairs;                       /* SIMULATE: of one group's outputs */
     int32_t *panel;                     /* LANES: [groups][panels][k][BRIM_LANES] */
     struct brim_dot_pack plain, scaled; /* SIMULATE: scaled by w_shift, where the plan scales */
     void *real;                         /* GEMM: [n][k] as float or double */
-    size_t block;                       /* rows at a time */
-    size_t scratch, widened;            /* bytes of a run; where rows of bytes are widened within */
+    size_t block;                       /* GEMM: rows at a time */
+    struct brim_gemm *
+        *gemm; /* GEMM8, and SIMULATE where counting may find nothing to count: [groups] */
+    size_t block8;
+    size_t scratch, widened; /* bytes of a run; where rows of bytes are widened within */
 };
 
 static inline const int32_t *brim_dot_row(const struct brim_dot_rows *r, size_t row)
@@ -50,6 +55,13 @@ static inline void brim_dot_write(const struct brim_dot_rows *r, size_t row, siz
 /* One output by the reference; x: its row, lists: 2*k values. Counts are added to. */
 int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
                      int64_t *lists, struct brim_dot_counts *counts);
+
+/* n totals on a register, in place. */
+void brim_dot_finish32(const struct brim_lane_stage *s, int32_t *v, size_t n);
+
+brim_status brim_dot_gemm8_pack(brim_ctx *ctx, struct brim_dot_kernel *d, int64_t x_min,
+                                int64_t x_max);
+void brim_dot_gemm8_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);
 
 brim_status brim_dot_gemm_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
 void brim_dot_gemm_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);

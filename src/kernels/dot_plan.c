@@ -174,7 +174,7 @@ static bool plan_lanes(const brim_datapath *dp, const struct facts *f, unsigned 
     return true;
 }
 
-/* Totals by floating-point matrix product, when nothing but the last register's kind matters. */
+/* Totals by a matrix product, when nothing but the last register's kind matters. */
 static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_plan *plan)
 {
     struct brim_lane_plan *lanes = &plan->lanes;
@@ -190,7 +190,9 @@ static bool plan_gemm(const struct facts *f, size_t outputs, struct brim_dot_pla
         lanes->k == 0 || lanes->k > INT32_MAX || outputs > INT32_MAX || reach > INT64_C(1) << 53) {
         return false;
     }
-    plan->path = reach <= INT64_C(1) << 24 ? BRIM_DOT_GEMM_F32 : BRIM_DOT_GEMM_F64;
+    plan->path = plan->codes8                ? BRIM_DOT_GEMM8
+                 : reach <= INT64_C(1) << 24 ? BRIM_DOT_GEMM_F32
+                                             : BRIM_DOT_GEMM_F64;
     lanes->n_stages = 1;
     lanes->stage[0] = last;
     return true;
@@ -272,6 +274,8 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
     *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
     plan->total = !p->count && is_total(dp, &f);
     plan->fits32 = f.magnitude < INT64_C(1) << 31 || dp->stage[dp->n_stages - 1].width <= 32;
+    plan->codes8 = f.w_lo >= -128 && f.w_hi <= 127 && f.magnitude < INT64_C(1) << 30 &&
+                   ((p->x_min >= 0 && p->x_max <= 255) || (p->x_min >= -128 && p->x_max <= 127));
     const bool narrow = f.magnitude < INT64_C(1) << 30;
     if (!plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes)) {
         plan->path = BRIM_DOT_SCALAR;

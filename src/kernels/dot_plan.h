@@ -7,6 +7,7 @@
 #include "kernels/simulate_variant.h"
 
 enum brim_dot_path {
+    BRIM_DOT_GEMM8,    /* exact totals of 8-bit codes by gemm.h */
     BRIM_DOT_GEMM_F32, /* exact totals by sgemm: every partial sum is an integer below 2^24 */
     BRIM_DOT_GEMM_F64, /* by dgemm: below 2^53 */
     BRIM_DOT_SIMULATE, /* the passes of simulate_variant.h: 16-bit operands */
@@ -27,6 +28,7 @@ struct brim_dot_plan {
     enum brim_dot_path path;
     bool total;                  /* results are the plain totals, and nothing is counted */
     bool fits32;                 /* results fit int32 */
+    bool codes8;                 /* codes fit gemm.h and so do the totals */
     struct brim_lane_plan lanes; /* GEMM: one stage, whose value kind finishes the total */
     struct brim_dot_passes passes;
 };

@@ -117,7 +117,6 @@ struct job {
     uint32_t *plain, *scaled;
     int64_t *lists;
     struct brim_cell_luck luck;
-    unsigned min_width; /* of the layer as far as it is known */
 };
 
 /* Where the cells of a call lie: lane l of shared row r is row row0 + r, output output0 + l; or,
@@ -138,8 +137,7 @@ static void job_start(struct job *job, const struct brim_dot_kernel *d,
                         .bound = d->bound + r->group * d->outputs,
                         .plain = words,
                         .scaled = words + ROWS * d->k,
-                        .lists = (int64_t *)(void *)(words + 2 * ROWS * d->k),
-                        .min_width = r->counts != NULL ? r->counts->min_width : 0};
+                        .lists = (int64_t *)(void *)(words + 2 * ROWS * d->k)};
     if (d->plan.passes.x_shift == 0) {
         job->scaled = job->plain;
     }
@@ -213,6 +211,17 @@ static void tally(const struct brim_cells *c, struct brim_dot_counts *counts)
     counts->min_width = width > counts->min_width ? (uint8_t)width : counts->min_width;
 }
 
+/* No event is possible, and no prefix that the layer's min_width does not hold already. */
+static bool nothing_to_count(const struct job *job, size_t output, size_t outputs)
+{
+    for (size_t c = output; c < output + outputs; c++) {
+        if (job->bound[c] > job->counts->min_width) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Which rows' values are not told by their totals. */
 static void find_values(const struct job *job, const struct brim_cell_operands *plain,
                         const struct brim_cell_operands *scaled, struct brim_cells *c)
@@ -238,6 +247,11 @@ static void run_cells(struct job *job, const struct place *p,
 {
     const struct brim_dot_plan *plan = &job->d->plan;
 
+    if (plan->lanes.count && nothing_to_count(job, p->output0, p->outputs)) {
+        brim_cells_totals(plan, job->d->simulate, plain, c);
+        write_values(job, p, c);
+        return;
+    }
     if (plan->lanes.count) {
         brim_cells_prefixes(plan, job->d->simulate, plain, c, &job->luck);
     } else if (plan->lanes.recheck) {
@@ -351,7 +365,11 @@ void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_do
         return;
     }
     job_start(&job, d, r, counts);
-    counts->min_width = (uint8_t)brim_width_of(0, 0);
+    counts->min_width = r->counts != NULL ? r->counts->min_width : 0;
+    if (d->gemm != NULL && nothing_to_count(&job, 0, d->outputs)) {
+        brim_dot_gemm8_run(d, r);
+        return;
+    }
     /* Panels of cells; packing 16 rows costs about two. */
     if ((r->m + WORDS - 1) / WORDS * (d->pairs + 2) < r->m * d->panels) {
         run_rows(&job, &cells);

@@ -13,7 +13,8 @@ struct layer {
     size_t n, k, groups, m;
     int64_t w_max, x_min, x_max;
     bool corners; /* inputs only at the ends of their range */
-    bool climbs;  /* the first half of the weights is positive, the second negative */
+    bool climbs;  /* the first three fifths of the weights are positive, the rest negative */
+    bool full;    /* inputs of the first half of the rows are x_max */
     const char *datapath;
 };
 
@@ -33,7 +34,7 @@ static void make_problem(brim_ctx *ctx, struct brim_rng *rng, const struct layer
     p->y = brim_alloc(ctx, l->m * l->n + 1, sizeof *p->y);
     for (size_t i = 0; i < l->n * l->k; i++) {
         const int32_t w = (int32_t)brim_rng_range(rng, -l->w_max, l->w_max - (l->w_max == 32768));
-        const bool up = i % l->k < l->k / 2;
+        const bool up = i % l->k < l->k * 3 / 5;
 
         p->w[i] = !l->climbs || (w >= 0) == up ? w : -w;
     }
@@ -41,6 +42,9 @@ static void make_problem(brim_ctx *ctx, struct brim_rng *rng, const struct layer
         p->x[i] = (int32_t)(!l->corners              ? brim_rng_range(rng, l->x_min, l->x_max)
                             : brim_rng_below(rng, 2) ? l->x_min
                                                      : l->x_max);
+        if (l->full && i / (l->groups * (l->k + 1)) < l->m / 2) {
+            p->x[i] = (int32_t)l->x_max;
+        }
     }
 }
 
@@ -95,17 +99,21 @@ static void run_kernel(brim_ctx *ctx, const struct layer *l, struct problem *p, 
                        : NULL;
     void *bytes = form == BYTES ? bytes_of(ctx, l, p) : NULL;
     const char *x = bytes != NULL ? bytes : (const void *)p->x;
-    for (size_t g = 0; g < l->groups; g++) {
+    /* In two calls: what the first has counted may spare the second some work. */
+    for (size_t i = 0; i < 2 * l->groups; i++) {
+        const size_t g = i % l->groups, first = i < l->groups ? 0 : l->m / 2;
+        const size_t y = first * l->n + g * (l->n / l->groups);
         const struct brim_dot_rows rows = {.group = g,
-                                           .m = l->m,
-                                           .x = x + g * (l->k + 1) * size,
+                                           .m = i < l->groups ? l->m / 2 : l->m - l->m / 2,
+                                           .x = x + (first * l->groups + g) * (l->k + 1) * size,
                                            .codes = form == BYTES ? byte : BRIM_DOT_INT32,
                                            .x_stride = l->groups * (l->k + 1),
-                                           .y = p->y + g * (l->n / l->groups),
-                                           .y32 = y32 != NULL ? y32 + g * (l->n / l->groups) : NULL,
+                                           .y = p->y + y,
+                                           .y32 = y32 != NULL ? y32 + y : NULL,
                                            .y_stride = l->n,
                                            .counts = &p->counts,
                                            .scratch = scratch};
+
         brim_dot_kernel_run(kernel, &rows);
     }
     for (size_t i = 0; y32 != NULL && i < results; i++) {

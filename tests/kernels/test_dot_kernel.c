@@ -172,12 +172,12 @@ static void chooses_the_fast_path(void **state)
 
     (void)state;
     /* 32 weights of 16 a sign and 8-bit inputs: 130560, 18 bits */
-    assert_int_equal(path_of(ctx, "18s", 16, 255, false), BRIM_DOT_GEMM_F32);
-    assert_int_equal(path_of(ctx, "17", 16, 255, false), BRIM_DOT_GEMM_F32);
-    assert_int_equal(path_of(ctx, "17g", 16, 255, false), BRIM_DOT_GEMM_F32);
-    assert_int_equal(path_of(ctx, "17q", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "18s", 16, 255, false), BRIM_DOT_GEMM8);
+    assert_int_equal(path_of(ctx, "17", 16, 255, false), BRIM_DOT_GEMM8);
+    assert_int_equal(path_of(ctx, "17g", 16, 255, false), BRIM_DOT_GEMM8);
+    assert_int_equal(path_of(ctx, "17q", 16, 255, false), BRIM_DOT_GEMM8);
     assert_int_equal(path_of(ctx, "15/16,18", 16, 255, false), BRIM_DOT_SIMULATE);
-    assert_int_equal(path_of(ctx, "14/64p,18", 16, 255, false), BRIM_DOT_GEMM_F32);
+    assert_int_equal(path_of(ctx, "14/64p,18", 16, 255, false), BRIM_DOT_GEMM8);
     assert_int_equal(path_of(ctx, "14/16p,16s", 16, 255, false), BRIM_DOT_SCALAR);
     assert_int_equal(path_of(ctx, "17s", 16, 255, false), BRIM_DOT_SIMULATE);
     assert_int_equal(path_of(ctx, "17q1", 16, 255, false), BRIM_DOT_SCALAR);

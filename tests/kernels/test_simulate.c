@@ -246,11 +246,42 @@ static void layers_equal_the_datapath(void **state)
     brim_ctx_free(ctx);
 }
 
+/* A safe layer: nothing to count once a prefix has reached its bound, which the first row does. */
+static void safe_layers_are_counted_as_well(void **state)
+{
+    static const char *const text[] = {"24s", "24", "20/64,30s", "12/3s,26q"};
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 37, 0);
+    for (size_t t = 0; t < sizeof text / sizeof *text; t++) {
+        for (size_t n = 5; n <= 70; n += 13) {
+            const struct layer l = {.n = n,
+                                    .k = 90,
+                                    .groups = 1,
+                                    .m = 12,
+                                    .w_max = 5,
+                                    .x_max = 3,
+                                    .corners = n % 2 == 0,
+                                    .climbs = true,
+                                    .full = true,
+                                    .datapath = text[t]};
+            struct brim_dot_counts counts;
+
+            check_layer(ctx, &rng, &l, &counts);
+            assert_int_equal(counts.transient + counts.persistent, 0);
+        }
+    }
+    brim_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_equal_the_reference),
         cmocka_unit_test(layers_equal_the_datapath),
+        cmocka_unit_test(safe_layers_are_counted_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
