@@ -11,8 +11,9 @@ set(CMAKE_AR emar)
 set(CMAKE_RANLIB emranlib)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_C_FLAGS_INIT "-msimd128 -mrelaxed-simd")
+# -O0: no wasm-opt, which clang would find in binaryen's package and which spoils what it does not know.
 set(CMAKE_EXE_LINKER_FLAGS_INIT
-    "-fuse-ld=/usr/bin/wasm-ld-16 -nodefaultlibs -Wl,--initial-memory=134217728,-z,stack-size=1048576")
+    "-O0 -fuse-ld=/usr/bin/wasm-ld-16 -nodefaultlibs -Wl,--initial-memory=134217728,-z,stack-size=1048576")
 set(CMAKE_C_STANDARD_LIBRARIES "-lstandalonewasm -lc -ldlmalloc -lc -lcompiler_rt")
 set(CMAKE_EXECUTABLE_SUFFIX_C .wasm)
 set(CMAKE_CROSSCOMPILING_EMULATOR

@@ -5,6 +5,11 @@
 
 const struct brim_epilogue_variant brim_epilogue_variants[] = {
     {"scalar", 0, brim_epilogue_scalar},
+#if defined(__aarch64__)
+    {"neon", BRIM_ISA_NEON, brim_epilogue_neon},
+#elif defined(__wasm_simd128__)
+    {"simd128", BRIM_ISA_SIMD128, brim_epilogue_simd128},
+#endif
 };
 
 const size_t brim_epilogue_variant_count =

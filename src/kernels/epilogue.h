@@ -56,6 +56,6 @@ extern const size_t brim_epilogue_variant_count;
 const struct brim_epilogue_variant *brim_epilogue_choose(uint32_t isa);
 
 /* What the table lists. */
-brim_epilogue_run brim_epilogue_scalar;
+brim_epilogue_run brim_epilogue_scalar, brim_epilogue_neon, brim_epilogue_simd128;
 
 #endif

@@ -75,6 +75,7 @@ static uint8_t tiles_used(const struct brim_gemm_packed *g,
 static brim_status choose(brim_ctx *ctx, const char *name, struct brim_gemm *g)
 {
     const struct brim_gemm_variant *named = name != NULL ? brim_gemm_find(name) : NULL;
+    bool centred = false;
 
     if (name != NULL && named == NULL) {
         return brim_fail(ctx, BRIM_ERR_ARG, "no gemm variant is named %s", name);
@@ -83,17 +84,22 @@ static brim_status choose(brim_ctx *ctx, const char *name, struct brim_gemm *g)
         return brim_fail(ctx, BRIM_ERR_ARG, "gemm variant %s: not on this processor", name);
     }
     for (size_t i = 0; i < g->packed.panels; i++) {
-        const enum brim_gemm_need need = brim_gemm_proven(g->packed.proof[i]);
+        const struct brim_gemm_proof proof = g->packed.proof[i];
+        const enum brim_gemm_need need = brim_gemm_proven(proof);
 
         if (named != NULL && named->need > need) {
             return brim_fail(ctx, BRIM_ERR_ARG,
                              "gemm variant %s: 16-bit sums of outputs %zu..%zu may overflow", name,
                              i * BRIM_GEMM_PANEL, i * BRIM_GEMM_PANEL + BRIM_GEMM_PANEL - 1);
         }
-        g->many[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, false);
-        g->few[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, true);
+        if (named != NULL && (named->bounds & ~proof.bounds) != 0) {
+            return brim_fail(ctx, BRIM_ERR_ARG, "gemm variant %s: not for codes so large", name);
+        }
+        g->many[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, proof.bounds, false);
+        g->few[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, proof.bounds, true);
+        centred |= g->many[i]->centred || g->few[i]->centred;
     }
-    return BRIM_OK;
+    return centred ? brim_gemm_pack_start(ctx, &g->packed) : BRIM_OK;
 }
 
 static brim_status fill(brim_ctx *ctx, const struct brim_gemm_params *p, struct brim_gemm *g)
@@ -424,7 +430,9 @@ static void run_block(struct run *r, size_t block)
         .w = g->w + r->group.panel * panel_bytes + block * r->plan->block * 4 * BRIM_GEMM_PANEL,
         .w_stride = panel_bytes,
         .y_stride = is_direct ? r->y_stride : r->group.panels * BRIM_GEMM_PANEL,
-        .add = block > 0};
+        .add = block > 0,
+        .zero = g->zero,
+        .start = g->start != NULL ? g->start + r->group.panel * BRIM_GEMM_PANEL : NULL};
 
     for (size_t done = 0; done < r->rows;) {
         const size_t first = next_tile(r, done, &t.rows);

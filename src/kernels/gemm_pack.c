@@ -114,6 +114,25 @@ static void fill_offsets(const struct brim_gemm_packed *g, const struct brim_gem
     }
 }
 
+brim_status brim_gemm_pack_start(brim_ctx *ctx, struct brim_gemm_packed *packed)
+{
+    int32_t *start = brim_zalloc(ctx, packed->panels, BRIM_GEMM_PANEL * sizeof *start);
+
+    if (start == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    packed->start = start;
+    for (size_t i = 0; i < packed->panels; i++, start += BRIM_GEMM_PANEL) {
+        const int8_t *panel = packed->w + i * packed->panel_quads * QUAD_BYTES;
+
+        for (size_t j = 0; j < packed->quads * QUAD_BYTES; j++) {
+            uint32_t *to = (uint32_t *)&start[j / 4 % BRIM_GEMM_PANEL];
+            *to += packed->zero * (uint32_t)panel[j];
+        }
+    }
+    return BRIM_OK;
+}
+
 /* ---- proofs ---- */
 
 struct range {
@@ -175,10 +194,21 @@ static bool tiles_fit(const struct brim_gemm_packed *g, const int8_t *panel, siz
     return true;
 }
 
+static uint8_t bounds(const struct brim_gemm_packed *g, const int8_t *panel, struct range x)
+{
+    int8_t least = 0;
+
+    for (size_t i = 0; i < g->quads * QUAD_BYTES; i++) {
+        least = panel[i] < least ? panel[i] : least;
+    }
+    return (uint8_t)((x.hi <= 127 ? BRIM_GEMM_X7 : 0) |
+                     (least > -128 || x.lo - g->zero > -128 ? BRIM_GEMM_PRODUCT : 0));
+}
+
 static struct brim_gemm_proof prove(const struct brim_gemm_packed *g, const int8_t *panel,
                                     struct range x)
 {
-    struct brim_gemm_proof proof = {.pair = pairs_fit(g, panel, x)};
+    struct brim_gemm_proof proof = {.pair = pairs_fit(g, panel, x), .bounds = bounds(g, panel, x)};
 
     for (unsigned tile = 0; proof.pair && tile < BRIM_GEMM_TILES; tile++) {
         if (tiles_fit(g, panel, brim_gemm_tile_quads(g, tile), x)) {
@@ -209,6 +239,7 @@ static brim_status measure(brim_ctx *ctx, const struct brim_gemm_params *p,
         g->block = round_up((g->quads + blocks - 1) / blocks, TILE);
     }
     g->shift = (uint8_t)(p->x_min < 0 ? -p->x_min : 0);
+    g->zero = (uint8_t)brim_max_i64(p->x_max + g->shift - 127, 0);
     if (!brim_mul_size(g->panels, g->panel_quads, &bytes) ||
         !brim_mul_size(bytes, QUAD_BYTES, &bytes)) {
         return brim_fail(ctx, BRIM_ERR_NOMEM, "%zu outputs of %zu weights: too large", p->n, p->k);
@@ -251,4 +282,5 @@ void brim_gemm_packed_free(brim_ctx *ctx, struct brim_gemm_packed *packed)
     brim_free(ctx, packed->w);
     brim_free(ctx, packed->proof);
     brim_free(ctx, packed->offset);
+    brim_free(ctx, packed->start);
 }

@@ -12,6 +12,14 @@ const struct brim_gemm_variant *const brim_gemm_variants[] = {
     &brim_gemm_scalar,
 #if defined(__x86_64__)
     &brim_gemm_amx,
+#elif defined(__aarch64__)
+    &brim_gemm_neon32, &brim_gemm_neon32_pairs, &brim_gemm_neon16, &brim_gemm_dotprod,
+#elif defined(__wasm_simd128__)
+    &brim_gemm_simd128,
+#    if defined(__wasm_relaxed_simd__)
+    &brim_gemm_relaxed32,
+    &brim_gemm_relaxed16,
+#    endif
 #endif
 };
 
@@ -22,14 +30,16 @@ static unsigned rank(const struct brim_gemm_variant *v, bool few)
     return few && v->few != 0 ? v->few : v->rank;
 }
 
-const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need, bool few)
+const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need,
+                                                 unsigned bounds, bool few)
 {
     const struct brim_gemm_variant *best = &brim_gemm_scalar;
 
     for (size_t i = 1; i < brim_gemm_variant_count; i++) {
         const struct brim_gemm_variant *v = brim_gemm_variants[i];
 
-        if ((v->isa & ~isa) == 0 && v->need <= need && rank(v, few) > rank(best, few)) {
+        if ((v->isa & ~isa) == 0 && v->need <= need && (v->bounds & ~bounds) == 0 &&
+            rank(v, few) > rank(best, few)) {
             best = v;
         }
     }

@@ -11,6 +11,16 @@
  *
  * x reaches the inner loops as bytes 0..255: codes of a layer with negative ones have -x_min added,
  * and the packer takes -x_min * sum(w) off the offsets; proofs are about the bytes.
+ *
+ * Where signed bytes cannot be multiplied by unsigned ones, a variant centres x: it takes off `zero`,
+ * the least that leaves no byte above 127, and begins its totals at zero * sum(w). If bytes in lo..hi
+ * keep a sum in 16 bits, so do the centred ones: with P and -N the sums of the positive and of the
+ * negative weights,
+ *
+ *     P >= N    the greatest centred sum is the greatest sum less zero * (P - N)
+ *     P < N     it is minus the least sum, less (N - P) * (127 + lo)
+ *
+ * and the least alike.
  */
 #ifndef BRIM_KERNELS_GEMM_VARIANT_H
 #define BRIM_KERNELS_GEMM_VARIANT_H
@@ -28,6 +38,12 @@ enum brim_gemm_need {
     BRIM_GEMM_ANY,  /* exact for all codes */
     BRIM_GEMM_PAIR, /* x0*w0 + x1*w1 of every even pair of k fits 16 bits: vpmaddubsw is exact */
     BRIM_GEMM_LANE  /* sums of even, and of odd, pairs over every tile fit 16 bits: vpaddw is */
+};
+
+/* Bits: what else a variant may ask for. */
+enum brim_gemm_bound {
+    BRIM_GEMM_X7 = 1 << 0,     /* no byte of x is above 127 */
+    BRIM_GEMM_PRODUCT = 1 << 1 /* no centred product is 2^14, -128 * -128: any two fit 16 bits */
 };
 
 /* Part of a row's reduction: consecutive quads at one place of x. */
@@ -48,13 +64,17 @@ struct brim_gemm_tile {
     size_t w_stride; /* bytes between panels */
     int32_t *y;      /* [rows][16 * panels], row i at y + i * y_stride */
     size_t y_stride;
-    bool add; /* to what y holds */
+    bool add;             /* to what y holds */
+    uint8_t zero;         /* centred variants: taken off x; */
+    const int32_t *start; /* [16 * panels], what is added to without `add` */
 };
 
 struct brim_gemm_variant {
     const char *name; /* "avx2-16" */
     uint32_t isa;     /* enum brim_isa */
     enum brim_gemm_need need;
+    unsigned bounds; /* enum brim_gemm_bound */
+    bool centred;
     unsigned rows, panels; /* largest tile */
     unsigned unit;         /* spans are multiples of this many quads: 1, or 16 for AMX */
     unsigned rank;         /* the allowed variant of highest rank runs; 0 = never by itself */
@@ -73,8 +93,9 @@ struct brim_gemm_variant {
 extern const struct brim_gemm_variant *const brim_gemm_variants[];
 extern const size_t brim_gemm_variant_count;
 
-/* The one of highest rank that `isa` has and a proof of `need` allows. */
-const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need, bool few);
+/* The one of highest rank that `isa` has and a proof of `need` and `bounds` allows. */
+const struct brim_gemm_variant *brim_gemm_choose(uint32_t isa, enum brim_gemm_need need,
+                                                 unsigned bounds, bool few);
 
 /* NULL: no variant has this name. */
 const struct brim_gemm_variant *brim_gemm_find(const char *name);
@@ -82,5 +103,12 @@ const struct brim_gemm_variant *brim_gemm_find(const char *name);
 /* What the table lists. */
 extern const struct brim_gemm_variant brim_gemm_scalar;
 extern const struct brim_gemm_variant brim_gemm_amx;
+extern const struct brim_gemm_variant brim_gemm_dotprod;
+extern const struct brim_gemm_variant brim_gemm_neon16;
+extern const struct brim_gemm_variant brim_gemm_neon32;
+extern const struct brim_gemm_variant brim_gemm_neon32_pairs;
+extern const struct brim_gemm_variant brim_gemm_relaxed16;
+extern const struct brim_gemm_variant brim_gemm_relaxed32;
+extern const struct brim_gemm_variant brim_gemm_simd128;
 
 #endif

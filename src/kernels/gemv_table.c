@@ -7,6 +7,11 @@ const struct brim_gemv_variant *const brim_gemv_variants[] = {
     &brim_gemv_avx2,
     &brim_gemv_avxvnni,
     &brim_gemv_avx512vnni,
+#elif defined(__aarch64__)
+    &brim_gemv_neon,
+    &brim_gemv_dotprod,
+#elif defined(__wasm_simd128__)
+    &brim_gemv_simd128,
 #endif
 };
 const size_t brim_gemv_variant_count = sizeof brim_gemv_variants / sizeof *brim_gemv_variants;

@@ -53,5 +53,8 @@ extern const struct brim_gemv_variant brim_gemv_scalar;
 extern const struct brim_gemv_variant brim_gemv_avx2;
 extern const struct brim_gemv_variant brim_gemv_avxvnni;
 extern const struct brim_gemv_variant brim_gemv_avx512vnni;
+extern const struct brim_gemv_variant brim_gemv_neon;
+extern const struct brim_gemv_variant brim_gemv_dotprod;
+extern const struct brim_gemv_variant brim_gemv_simd128;
 
 #endif

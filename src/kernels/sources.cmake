@@ -10,7 +10,8 @@ endif()
 function(brim_kernel file)
   if(file MATCHES "^x86/" AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64"
      OR file MATCHES "^arm/" AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64"
-     OR file MATCHES "^wasm/" AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "wasm")
+     OR file MATCHES "^wasm/" AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "wasm"
+     OR file MATCHES "_relaxed" AND NOT CMAKE_C_FLAGS MATCHES "-mrelaxed-simd")
     return()
   endif()
   target_sources(brim PRIVATE src/kernels/${file})
@@ -28,12 +29,24 @@ target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernel
 target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)
 target_sources(brim PRIVATE src/kernels/sparse.c src/kernels/sparse_table.c)
 
+# gcc 12 orders AArch64's loads before it hands out registers, and runs out of them.
+set(in_order $<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>)
+
+brim_kernel(arm/epilogue_neon.c)
+brim_kernel(arm/gemm_dotprod.c -march=armv8.2-a+dotprod ${in_order})
+brim_kernel(arm/gemm_neon.c ${in_order})
+brim_kernel(arm/gemv_dotprod.c -march=armv8.2-a+dotprod ${in_order})
+brim_kernel(arm/gemv_neon.c ${in_order})
 brim_kernel(ref/epilogue_scalar.c)
 brim_kernel(ref/gemm_scalar.c)
 brim_kernel(ref/gemv_scalar.c)
 brim_kernel(ref/lookup_scalar.c)
 brim_kernel(ref/simulate_scalar.c)
 brim_kernel(ref/sparse_scalar.c)
+brim_kernel(wasm/epilogue_simd128.c)
+brim_kernel(wasm/gemm_relaxed.c)
+brim_kernel(wasm/gemm_simd128.c)
+brim_kernel(wasm/gemv_simd128.c)
 brim_kernel(x86/gemm_amx.c -mamx-tile -mamx-int8)
 brim_kernel(x86/gemv_avx2.c -mavx2)
 brim_kernel(x86/gemv_avx512vnni.c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)

@@ -110,6 +110,30 @@ static int32_t tile_total(const struct brim_gemm_tile *t, size_t row, size_t out
     return (int32_t)total;
 }
 
+/* What centred variants begin with. */
+static void set_start(struct check *c, const struct brim_gemm_variant *v, struct brim_gemm_tile *t)
+{
+    const size_t n = 16 * t->panels;
+
+    if (!v->centred) {
+        return;
+    }
+    int32_t *start = check_buffer(c, "start", n * sizeof *start, sizeof *start);
+    for (size_t j = 0; j < n; j++) {
+        const int8_t *w = t->w + j / 16 * t->w_stride + j % 16 * 4;
+
+        start[j] = 0;
+        for (size_t i = 0; i < t->spans; i++) {
+            for (size_t k = 0; k < 4 * t->span[i].quads; k++) {
+                start[j] += t->zero * w[k / 4 * 64 + k % 4];
+            }
+            w += (size_t)t->span[i].quads * 64;
+        }
+    }
+    check_seal(c, start);
+    t->start = start;
+}
+
 /* One call against the formula; y's padding must stay. */
 static void check_tile(struct check *c, const struct brim_gemm_variant *v, struct brim_gemm_tile *t)
 {
@@ -119,10 +143,13 @@ static void check_tile(struct check *c, const struct brim_gemm_variant *v, struc
 
     check_fill(c, CHECK_RANDOM, got, n, -(1 << 20), 1 << 20);
     memcpy(want, got, n * sizeof *got);
+    set_start(c, v, t);
     for (size_t r = 0; r < t->rows; r++) {
         for (size_t j = 0; j < columns; j++) {
             int32_t *y = want + r * t->y_stride + j;
-            *y = (t->add ? *y : 0) + tile_total(t, r, j);
+            *y = !t->add                              ? tile_total(t, r, j)
+                 : v->centred /* which begins once */ ? *y + tile_total(t, r, j) - t->start[j]
+                                                      : *y + tile_total(t, r, j);
         }
     }
     t->y = got;
@@ -168,6 +195,13 @@ static void check_tiles(struct check *c, const struct brim_gemm_variant *v)
                               .sum_min = INT16_MIN,
                               .sum_max = INT16_MAX};
 
+    if ((v->bounds & BRIM_GEMM_X7) != 0 && d.x_max > 127) {
+        d.x_max = 127;
+    }
+    t.zero = (uint8_t)(d.x_max > 127 ? d.x_max - 127 : 0);
+    if ((v->bounds & BRIM_GEMM_PRODUCT) != 0 && t.zero == 128) {
+        d.w_min = -127;
+    }
     draw_spans(c, v, &s);
     t.span = s.at;
     t.spans = s.count;
@@ -295,6 +329,20 @@ static void judge(struct product *g, enum brim_gemm_need need, struct verdict *v
     }
 }
 
+/* The codes are within what the variant is for. */
+static bool bounded(const struct product *g, unsigned bounds)
+{
+    const int32_t shift = g->p.x_min < 0 ? -g->p.x_min : 0;
+    int32_t least = 0;
+
+    for (size_t i = 0; i < g->p.n * g->p.k; i++) {
+        least = g->w[i] < least ? g->w[i] : least;
+    }
+    return ((bounds & BRIM_GEMM_X7) == 0 || g->p.x_max + shift <= 127) &&
+           ((bounds & BRIM_GEMM_PRODUCT) == 0 || least > -128 || g->p.x_min + shift > 0 ||
+            g->p.x_max + shift < 255);
+}
+
 /* |total| at most, of one output. */
 static int64_t reach_of(const struct product *g, const int32_t *w)
 {
@@ -335,6 +383,9 @@ static int64_t draw_product_weights(struct check *c, const struct brim_gemm_vari
         reach = here > reach ? here : reach;
     }
     g->d.fit = fit;
+    if (!bounded(g, v->bounds)) {
+        *verdict = (struct verdict){.never = true};
+    }
     return reach;
 }
 

@@ -41,7 +41,7 @@ def functions(path, objdump="objdump"):
             function = Function(name, match.group(1), [])
             found.append(function)
         elif function is not None and (match := LINE.match(line)):
-            text = match.group(2).split("#")[0].split("//")[0].strip()
+            text = re.split(r"\s# |//", match.group(2))[0].strip()
             bare = PREFIX.sub("", text)
             mnemonic, _, rest = bare.partition(" ") if "\t" not in bare else bare.partition("\t")
             function.code.append(Instruction(int(match.group(1), 16), mnemonic, split_operands(rest.strip()), text))

@@ -30,7 +30,7 @@ SETS = {
         "avx512vbmi": "generic64" + AVX512 + "+avx512_vnni+avx512_vbmi",
         "amx": "generic64" + AVX512 + "+amx_int8+amx_tile",
     },
-    "aarch64": {"": "armv8-a", "neon": "armv8-a", "dotprod": "armv8-a+dotprod"},
+    "aarch64": {"": "armv8-a", "neon": "armv8-a", "dotprod": "armv8.2-a+dotprod"},
 }
 CLONES = {"avx512f": "generic64+avx512f+fma", "avx2": "generic64+avx2+fma", "default": "generic64", "resolver": "generic64"}
 # Branches name addresses, not instructions; padding and landing pads are every processor's.
