@@ -37,11 +37,16 @@ static const struct cli_option options[] = {
      .value = "FILE.so|none",
      .offset = offsetof(struct options, peers),
      .help = "module of other libraries' kernels (default: brim-peers.so beside the program)"},
+    {.name = "list",
+     .kind = CLI_FLAG,
+     .offset = offsetof(struct options, list),
+     .help = "measure nothing: show what this machine has, and what each layer of MODEL gets"},
 };
 
 static const struct cli_verb verb = {
     .name = "bench kernels",
-    .operands = "",
+    .operands = "[MODEL]",
+    .max_operands = 1,
     .summary = "kernels against the machine's limits and other libraries",
     .details =
         "Measure every kernel that this CPU can run, on one pinned core, in turns with loops of the\n"
@@ -196,6 +201,12 @@ int cli_bench_kernels(struct cli *cli, char **argv)
 
     if (!cli_start(cli, &verb, &o, argv, &code)) {
         return code;
+    }
+    if (o.list) {
+        return cli_list_kernels(cli);
+    }
+    if (cli->n_operands > 0) {
+        return cli_usage(&verb, "MODEL goes with --list");
     }
     brim_bench_params_init(&p);
     p.repeat = (unsigned)o.repeat;

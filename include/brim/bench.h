@@ -120,6 +120,40 @@ BRIM_API BRIM_NODISCARD brim_status brim_bench_kernels(brim_ctx *ctx,
                                                        brim_bench_report **report);
 BRIM_API void brim_bench_report_free(brim_bench_report *report);
 
+/* ---- what there is, what is chosen ---- */
+
+/** A kernel: one family on one instruction set. */
+typedef struct brim_bench_kernel {
+    const char *family, *name;
+    const char *cpu;  /**< instruction sets it needs, for people */
+    const char *asks; /**< of weights and inputs; "" = nothing */
+    bool present;     /**< `ctx` may use it: the machine has them, and its level allows them */
+} brim_bench_kernel;
+
+/** How a model's dot layer is computed. */
+typedef struct brim_bench_layer {
+    const char *name;
+    size_t k, n;          /**< reduction of one group, outputs of all groups */
+    const char *datapath; /**< declared; "exact" where none is */
+    const char *family, *kernel;
+    const char *why;
+} brim_bench_layer;
+
+typedef struct brim_bench_list {
+    size_t n_kernels, n_layers;
+    const brim_bench_kernel *kernels;
+    const brim_bench_layer *layers;
+} brim_bench_list;
+
+/**
+ * Every kernel of this architecture, and with a model what `ctx` chooses for each of its dot layers.
+ * @param      graph  NULL = no layers
+ * @param[out] list   Owned by the caller, release with brim_bench_list_free().
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_bench_list_create(brim_ctx *ctx, const brim_graph *graph,
+                                                           brim_bench_list **list);
+BRIM_API void brim_bench_list_free(brim_bench_list *list);
+
 /* ---- models ---- */
 
 typedef struct brim_bench_model_params {

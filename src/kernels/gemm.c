@@ -150,6 +150,25 @@ static const struct brim_gemm_variant *const *chosen(const struct brim_gemm *g, 
     return m <= BRIM_GEMM_FEW ? g->few : g->many;
 }
 
+size_t brim_gemm_certified(const struct brim_gemm *gemm)
+{
+    const struct brim_gemm_packed *g = &gemm->packed;
+    bool pair = true;
+    unsigned tile = 0, tiles = (1u << BRIM_GEMM_TILES) - 1;
+
+    for (size_t i = 0; i < g->panels; i++) {
+        pair = pair && g->proof[i].pair;
+        tiles &= g->proof[i].tiles;
+    }
+    if (!pair || tiles == 0) {
+        return pair ? 2 : 0;
+    }
+    while ((tiles >> tile & 1) == 0) {
+        tile++;
+    }
+    return brim_min_size(g->k, 4 * brim_gemm_tile_quads(g, tile));
+}
+
 const struct brim_gemm_variant *brim_gemm_chosen(const struct brim_gemm *gemm, size_t m)
 {
     const struct brim_gemm_variant *const *of = chosen(gemm, m), *least = of[0];

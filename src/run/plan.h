@@ -10,6 +10,7 @@
 
 #include "graph/dot.h"
 #include "graph/graph.h"
+#include "kernels/choice.h"
 #include "kernels/dot.h" /* struct brim_dot_counts */
 
 struct brim_plan;
@@ -33,6 +34,9 @@ const struct brim_dots *brim_plan_dots(const struct brim_plan *plan);
 /* Does the plan run dot layer i as an integer dot product? (Otherwise in float, or not at all.)
  * *dp is then its datapath, or NULL for an exact sum. */
 bool brim_plan_dot_runs(const struct brim_plan *plan, size_t i, const brim_datapath **dp);
+
+/* Which kernel computes dot layer i, and why. False: it does not run in integers. */
+bool brim_plan_dot_choice(const struct brim_plan *plan, size_t i, struct brim_choice *choice);
 
 BRIM_NODISCARD brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
                                                  struct brim_workspace **ws);

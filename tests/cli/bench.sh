@@ -65,7 +65,8 @@ stdout_has '^usage: brim bench kernels'
 usage "repeat: '0', expected a whole number in 1..99" kernels --repeat 0
 usage "no family 'gem', expected one of gemm" kernels --family gem
 usage "no shape '1x1x1' in family gemm" kernels --family gemm --shape 1x1x1
-usage "unexpected 'more', expected no operand" kernels more more
+usage "unexpected 'more', expected" kernels more more
+usage "MODEL goes with --list" kernels qdq.onnx
 expect 1 "$brim" bench kernels --quick --peers ./nothing.so
 one_error
 stderr_has 'nothing.so: cannot open'
@@ -79,3 +80,17 @@ for family in gemv lookup sparse simulate; do
     expect 0 "$brim" bench kernels --quick --repeat 1 --peers none --family $family
     stdout_has "^$family  "
 done
+
+# What there is, and what is chosen; a level leaves newer kernels out.
+expect 0 "$brim" bench kernels --list
+stdout_has '^scalar  *yes  *plain C$'
+stdout_has '^gemm  *scalar  *yes  *any'
+expect 0 "$brim" bench kernels --list qdq.onnx --cpu scalar
+stdout_has '^layer '
+if grep -q '^gemm .* yes .*AVX' out; then
+    fail "a newer kernel is usable at level scalar"
+fi
+expect 0 "$brim" bench kernels --list qdq.onnx --json
+json_keys levels kernels family name cpu asks present layers k n datapath kernel why
+expect 1 "$brim" bench kernels --list nothing.onnx
+one_error
