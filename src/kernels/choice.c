@@ -14,31 +14,28 @@ void brim_gemm_choice(const struct brim_gemm *gemm, size_t m, struct brim_choice
 {
     const struct brim_gemm_variant *v = brim_gemm_chosen(gemm, m);
     const size_t certified = brim_gemm_certified(gemm);
-    const char *then = "";
-    char what[80];
+    const char *then = "32-bit sums are faster here and give the same integers";
+    char what[80] = "not certified for 16-bit sums";
 
+    if (certified > 2) {
+        (void)snprintf(what, sizeof what, "certified for 16-bit sums of %zu products", certified);
+    } else if (certified == 2) {
+        (void)snprintf(what, sizeof what, "certified for 16-bit sums of two products");
+    }
     switch (v->need) {
     case BRIM_GEMM_LANE:
-        then = "plain 16-bit additions run";
+        then = "plain 16-bit additions, widened after them";
         break;
     case BRIM_GEMM_PAIR:
-        then = "pairs are added in 16 bits, then in 32";
+        then = "pairs are added in 16 bits, the rest in 32";
         break;
     case BRIM_GEMM_ANY:
-        then = "32-bit sums are faster here and give the same integers";
+        then = certified == 0 ? "32-bit sums are exact" : then;
         break;
-    }
-    if (certified > 2) {
-        (void)snprintf(what, sizeof what, "16-bit sums over %zu products are certified", certified);
-    } else if (certified == 2) {
-        (void)snprintf(what, sizeof what, "16-bit sums of two products are certified");
-    } else {
-        (void)snprintf(what, sizeof what, "16-bit sums may overflow");
-        then = "32-bit sums are exact";
     }
     choice->family = "gemm";
     choice->variant = v->name;
-    (void)snprintf(choice->why, sizeof choice->why, "%s; %s", what, then);
+    (void)snprintf(choice->why, sizeof choice->why, "%s: %s", what, then);
 }
 
 /* ---- the simulator, and exact totals on registers ---- */
@@ -46,7 +43,7 @@ void brim_gemm_choice(const struct brim_gemm *gemm, size_t m, struct brim_choice
 /* Paths that compute totals, of which the register keeps what it can at the end. */
 static const char *total_why(const struct brim_dot_kernel *kernel)
 {
-    return kernel->plan.total ? "no register can overflow"
+    return kernel->plan.total ? "no declared register can overflow"
                               : "registers may overflow, but the total alone decides their end";
 }
 
@@ -91,5 +88,5 @@ void brim_dot_kernel_choice(const struct brim_dot_kernel *kernel, struct brim_ch
         then = "this mode has no vector form";
         break;
     }
-    (void)snprintf(choice->why, sizeof choice->why, "%s; %s", why, then);
+    (void)snprintf(choice->why, sizeof choice->why, "%s; %.170s", why, then);
 }
