@@ -1,8 +1,9 @@
 /* sparse.c - packing, choice and driver of sparse. SPDX-License-Identifier: Apache-2.0
  *
  * Every block of outputs is a gemm of its own over the kept k, so the proofs about pairs and tiles
- * are those of the weights as they meet. Rows go in bands whose x stays in L2 while all blocks pass
- * over it; a band in strips whose gathered codes stay in L1 between the gather and the product.
+ * are those of the weights as they meet. Rows go in strips, through all blocks: a strip of x stays in
+ * L1, since a gather is nothing but loads and stores, while a block's weights come from L2 behind the
+ * products.
  *
  * Where a group has fewer weights than it may keep, nothing is gathered: a pattern has only what is
  * not zero somewhere in the block.
@@ -15,19 +16,21 @@
 
 #include <string.h>
 
-#define BAND_BYTES  (512 * 1024) /* of x, in L2 */
-#define STRIP_BYTES (24 * 1024)  /* gathered, in L1 beside the weights of a tile */
+#define STRIP_BYTES (24 * 1024) /* of x, which stays in L1 beside what is gathered and weights */
+#define STRIP_TILES 4           /* where it does not: so that weights are loaded less often */
 
 struct block {
     struct brim_gemm *gemm;
     size_t first, outputs, kept, filled; /* kept k, and with zeros behind to whole tiles */
-    uint8_t *take, *count;
+    size_t vectors;                      /* the pattern, see sparse_gather.h */
+    uint8_t *steps, *take;
+    uint32_t *at;
 };
 
 struct brim_sparse {
     const struct brim_sparse_gather *gather;
-    size_t n, k, chunks, blocks, element_size;
-    size_t stride; /* of gathered rows: the most kept, and room for the end of a store */
+    size_t n, k, blocks, element_size;
+    size_t stride; /* of gathered rows */
     uint8_t flip;  /* 0x80 makes int8_t a byte 0..255 */
     struct brim_arena arena;
     struct block *block;
@@ -40,7 +43,7 @@ static brim_status check_params(brim_ctx *ctx, const struct brim_sparse_params *
 {
     const int32_t least = p->x_signed ? -128 : 0;
 
-    if (p->n == 0 || p->k == 0) {
+    if (p->n == 0 || p->k == 0 || p->k > INT32_MAX) {
         return brim_fail(ctx, BRIM_ERR_ARG, "sparse: %zu outputs of %zu inputs, expected 1 or more",
                          p->n, p->k);
     }
@@ -84,12 +87,10 @@ static bool is_kept(const struct brim_sparse_params *p, const struct block *b, s
     return false;
 }
 
-/* The block's pattern, and in `index` its kept k in order. */
-static brim_status find_pattern(brim_ctx *ctx, const struct brim_sparse_params *p,
-                                const struct brim_sparse *s, struct block *b, size_t *index)
+/* Its kept k in order, in `index`; and how many places its weights are filled up to. */
+static brim_status find_kept(brim_ctx *ctx, const struct brim_sparse_params *p, struct block *b,
+                             size_t *index)
 {
-    const size_t chunk = s->gather->chunk;
-
     for (size_t k = 0, in_group = 0; k < p->k; k++) {
         in_group = k % p->group == 0 ? 0 : in_group;
         if (!is_kept(p, b, k)) {
@@ -102,12 +103,36 @@ static brim_status find_pattern(brim_ctx *ctx, const struct brim_sparse_params *
                              b->first, b->first + b->outputs - 1, p->keep, k - k % p->group,
                              k - k % p->group + p->group - 1, p->keep, p->group);
         }
-        b->take[k / chunk * chunk + b->count[k / chunk]++] = (uint8_t)(k % chunk);
         index[b->kept++] = k;
     }
-    if (b->kept == 0) { /* a product has at least one input */
-        b->count[0] = 1;
-        index[b->kept++] = 0;
+    const size_t unit = ctx->isa & BRIM_ISA_AMX ? 64 : 4; /* or gemm copies rows for tiles */
+    b->filled = (b->kept + unit - 1) / unit * unit;
+    b->filled = b->filled == 0 ? unit : b->filled;
+    return BRIM_OK;
+}
+
+/* Cut the kept k into vectors, and those into what one load of x reaches. */
+static brim_status make_pattern(const struct brim_sparse_params *p, struct brim_sparse *s,
+                                struct block *b, const size_t *index)
+{
+    const size_t width = s->gather->width, last = p->k > width ? p->k - width : 0;
+    size_t step = 0;
+
+    b->vectors = (b->filled + width - 1) / width;
+    b->steps = brim_arena_zalloc(&s->arena, b->vectors, sizeof *b->steps);
+    b->at = brim_arena_alloc(&s->arena, b->kept, sizeof *b->at);
+    b->take = brim_arena_alloc(&s->arena, b->kept, width);
+    if (b->steps == NULL || b->at == NULL || b->take == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    memset(b->take, BRIM_SPARSE_NOT, b->kept * width);
+    for (size_t j = 0; j < b->kept; j++) {
+        uint8_t *const steps = &b->steps[j / width];
+        if (*steps == 0 || index[j] - b->at[step - 1] >= width) {
+            b->at[step++] = (uint32_t)(index[j] < last ? index[j] : last);
+            ++*steps;
+        }
+        b->take[(step - 1) * width + j % width] = (uint8_t)(index[j] - b->at[step - 1]);
     }
     return BRIM_OK;
 }
@@ -117,8 +142,6 @@ static brim_status create_gemm(brim_ctx *ctx, const struct brim_sparse_params *p
                                const struct brim_sparse *s, struct block *b, const size_t *index,
                                int32_t *w)
 {
-    b->filled = (b->kept + 63) / 64 * 64; /* else tile registers would have gemm copy the rows */
-    b->filled = ctx->isa & BRIM_ISA_AMX ? b->filled : (b->kept + 3) / 4 * 4;
     memset(w, 0, b->outputs * b->filled * sizeof *w);
     for (size_t c = 0; c < b->outputs; c++) {
         for (size_t j = 0; j < b->kept; j++) {
@@ -187,16 +210,13 @@ static brim_status fill_blocks(brim_ctx *ctx, const struct brim_sparse_params *p
         struct block *b = &s->block[i];
         b->first = i * p->block;
         b->outputs = p->n - b->first < p->block ? p->n - b->first : p->block;
-        b->take = brim_arena_zalloc(&s->arena, s->chunks, s->gather->chunk);
-        b->count = brim_arena_zalloc(&s->arena, s->chunks, 1);
-        if (b->take == NULL || b->count == NULL) {
-            return BRIM_ERR_NOMEM;
-        }
-        BRIM_TRY(find_pattern(ctx, p, s, b, index));
+        BRIM_TRY(find_kept(ctx, p, b, index));
+        BRIM_TRY(make_pattern(p, s, b, index));
         BRIM_TRY(create_gemm(ctx, p, s, b, index, w));
         most = b->filled > most ? b->filled : most;
     }
-    s->stride = (most + 63) / 64 * 64 + BRIM_SPARSE_CHUNK;
+    s->stride = (most + 63) / 64 * 64;
+    s->stride += s->stride % 2048 == 0 ? 64 : 0; /* rows in different sets of L1 */
     return BRIM_OK;
 }
 
@@ -206,7 +226,6 @@ static brim_status fill(brim_ctx *ctx, const struct brim_sparse_params *p, struc
     BRIM_TRY(choose_gather(ctx, p->gather, s));
     s->n = p->n;
     s->k = p->k;
-    s->chunks = (p->k + s->gather->chunk - 1) / s->gather->chunk;
     s->blocks = (p->n + p->block - 1) / p->block;
     s->element_size = p->epilogue.emit == BRIM_EMIT_CODES ? 1 : 4;
     s->flip = p->x_signed ? 0x80 : 0;
@@ -268,9 +287,8 @@ const struct brim_sparse_gather *brim_sparse_gather_chosen(const struct brim_spa
 /* Rows that are gathered at a time: whole tiles. */
 static size_t strip_rows(const struct brim_sparse *s, size_t m)
 {
-    const size_t tile = brim_sparse_chosen(s, m)->rows;
-    const size_t tiles = STRIP_BYTES / (s->stride * tile);
-    const size_t rows = tile * (tiles == 0 ? 1 : tiles);
+    const size_t tile = brim_sparse_chosen(s, m)->rows, tiles = STRIP_BYTES / (s->k * tile);
+    const size_t rows = tile * (tiles < 2 ? STRIP_TILES : tiles);
 
     return rows < m || m == 0 ? rows : m;
 }
@@ -294,45 +312,42 @@ size_t brim_sparse_scratch(const struct brim_sparse *sparse, size_t m)
     return round64(rows * sparse->stride) + gemm;
 }
 
-/* `m` rows of the band that begins at `x` and `y`, through one block. */
+/* Rows [first, first + m) through one block; scratch has room for `strip` of them. */
 static void run_block(const struct brim_sparse *s, const struct block *b,
                       const struct brim_sparse_rows *r, size_t first, size_t m, size_t strip)
 {
     uint8_t *const gathered = r->scratch;
 
-    for (size_t i = 0; i < m; i += strip) {
-        const size_t rows = m - i < strip ? m - i : strip, row = first + i;
-        s->gather->run(&(struct brim_sparse_pick){
-            .rows = rows,
-            .k = s->k,
-            .x = (const uint8_t *)r->x + row * r->x_stride,
-            .x_stride = r->x_stride,
-            .take = b->take,
-            .count = b->count,
-            .flip = s->flip,
-            .y = gathered,
-            .y_stride = s->stride,
-        });
-        brim_gemm_run(b->gemm,
-                      &(struct brim_gemm_rows){
-                          .m = rows,
-                          .x = gathered,
-                          .x_stride = s->stride,
-                          .slack = true,
-                          .y = (uint8_t *)r->y + (row * r->y_stride + b->first) * s->element_size,
-                          .y_stride = r->y_stride,
-                          .scratch = gathered + round64(strip * s->stride),
-                      });
-    }
+    s->gather->run(&(struct brim_sparse_pick){
+        .rows = m,
+        .k = s->k,
+        .x = (const uint8_t *)r->x + first * r->x_stride,
+        .x_stride = r->x_stride,
+        .vectors = b->vectors,
+        .steps = b->steps,
+        .at = b->at,
+        .take = b->take,
+        .flip = s->flip,
+        .y = gathered,
+        .y_stride = s->stride,
+    });
+    brim_gemm_run(b->gemm,
+                  &(struct brim_gemm_rows){
+                      .m = m,
+                      .x = gathered,
+                      .x_stride = s->stride,
+                      .y = (uint8_t *)r->y + (first * r->y_stride + b->first) * s->element_size,
+                      .y_stride = r->y_stride,
+                      .scratch = gathered + round64(strip * s->stride),
+                  });
 }
 
 void brim_sparse_run(const struct brim_sparse *sparse, const struct brim_sparse_rows *rows)
 {
-    const size_t strip = strip_rows(sparse, rows->m), strips = BAND_BYTES / (sparse->k * strip);
-    const size_t band = strip * (strips == 0 ? 1 : strips);
+    const size_t strip = strip_rows(sparse, rows->m);
 
-    for (size_t i = 0; i < rows->m; i += band) {
-        const size_t m = rows->m - i < band ? rows->m - i : band;
+    for (size_t i = 0; i < rows->m; i += strip) {
+        const size_t m = rows->m - i < strip ? rows->m - i : strip;
         for (size_t b = 0; b < sparse->blocks; b++) {
             run_block(sparse, &sparse->block[b], rows, i, m, strip);
         }

@@ -1,9 +1,8 @@
 /* sparse_gather.h - the table of loops that collect the codes a block's weights meet, which packer,
  * selector, tests and benchmarks read. SPDX-License-Identifier: Apache-2.0
  *
- * x is taken in chunks of 16 or 64 bytes, one shuffle each. A chunk's pattern is `count`, how many
- * of its bytes are kept, and `take`, which ones in order, filled up with zeros; whole vectors are
- * stored, each over the end of the one before.
+ * Gathered rows are whole vectors of 16 or 64 bytes, each made in steps: a step loads as many bytes
+ * of x as a vector has, at `at`, and moves byte take[j] to place j, unless take[j] is BRIM_SPARSE_NOT.
  */
 #ifndef BRIM_KERNELS_SPARSE_GATHER_H
 #define BRIM_KERNELS_SPARSE_GATHER_H
@@ -11,23 +10,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BRIM_SPARSE_CHUNK 64 /* largest */
+#define BRIM_SPARSE_NOT 0x80
 
 struct brim_sparse_pick {
     size_t rows, k;
-    const uint8_t *x; /* k bytes a row */
+    const uint8_t *x; /* k bytes a row, of which no others are read */
     size_t x_stride;
-    const uint8_t *take;  /* [chunks][chunk] */
-    const uint8_t *count; /* [chunks] */
-    uint8_t flip;         /* added without carry to every byte */
-    uint8_t *y;           /* the kept bytes of a row, then up to BRIM_SPARSE_CHUNK of any value */
+    size_t vectors;
+    const uint8_t *steps; /* [vectors] how many */
+    const uint32_t *at;   /* [all steps] */
+    const uint8_t *take;  /* [all steps][width] */
+    uint8_t flip;         /* every byte of y is changed in these bits */
+    uint8_t *y;           /* vectors * width bytes a row; 0 where no step moves anything */
     size_t y_stride;
 };
 
 struct brim_sparse_gather {
     const char *name;
     uint32_t isa;   /* enum brim_isa */
-    unsigned chunk; /* 16 or 64 */
+    unsigned width; /* of a vector: 16 or 64 bytes */
     void (*run)(const struct brim_sparse_pick *pick);
 };
 
