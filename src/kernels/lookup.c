@@ -175,6 +175,7 @@ struct workspace {
     uint16_t *state; /* [panels][rows][64] */
     int32_t *totals; /* [rows][64], or of all panels where there are several runs */
     size_t x_stride, totals_stride;
+    size_t extent; /* of the rows of x, which may be read from one into the next */
 };
 
 /* Bytes of the parts of a workspace, each a multiple of 64. */
@@ -213,10 +214,22 @@ size_t brim_lookup_scratch(const struct brim_lookup *lookup, size_t m)
     return sizes.x + sizes.table + sizes.state + sizes.totals;
 }
 
-static struct workspace divide_scratch(const struct brim_lookup *l, size_t m, uint8_t *scratch)
+/* Bytes from x to the end of the last row. */
+static size_t extent(const struct brim_lookup *l, const struct brim_gemm_rows *r)
 {
-    const struct sizes sizes = workspace_sizes(l, m);
-    uint8_t *table = scratch + sizes.x, *state = table + sizes.table;
+    const size_t length = l->k / l->segments;
+    size_t end = l->k;
+
+    for (size_t i = 0; r->segment != NULL && i < l->segments; i++) {
+        end = i == 0 || r->segment[i] + length > end ? r->segment[i] + length : end;
+    }
+    return (r->m - 1) * r->x_stride + end;
+}
+
+static struct workspace divide_scratch(const struct brim_lookup *l, const struct brim_gemm_rows *r)
+{
+    const struct sizes sizes = workspace_sizes(l, r->m);
+    uint8_t *scratch = r->scratch, *table = scratch + sizes.x, *state = table + sizes.table;
 
     return (struct workspace){
         .x = scratch,
@@ -225,6 +238,7 @@ static struct workspace divide_scratch(const struct brim_lookup *l, size_t m, ui
         .totals = (int32_t *)(void *)(state + sizes.state),
         .x_stride = l->block * l->variant->weights + 64,
         .totals_stride = totals_panels(l) * BRIM_LOOKUP_PANEL,
+        .extent = extent(l, r),
     };
 }
 
@@ -247,6 +261,16 @@ static void gather(const struct brim_lookup *l, const struct brim_gemm_rows *r, 
     memset(to, 0, 64);
 }
 
+/* Where codes first .. first + count - 1 of a row lie in one piece: bytes from its start. */
+static bool in_one_piece(const struct brim_lookup *l, const struct brim_gemm_rows *r, size_t first,
+                         size_t count, size_t *at)
+{
+    const size_t length = l->k / l->segments, segment = first / length;
+
+    *at = r->segment == NULL ? first : r->segment[segment] + first % length;
+    return r->segment == NULL || (first + count - 1) / length == segment;
+}
+
 static void build_tables(const struct brim_lookup *l, const struct brim_gemm_rows *r, size_t row,
                          unsigned rows, size_t b, const struct workspace *ws)
 {
@@ -254,12 +278,8 @@ static void build_tables(const struct brim_lookup *l, const struct brim_gemm_row
     const size_t first = b * l->block * l->variant->weights;
     const size_t room = steps * l->variant->weights;
     const size_t count = l->k - first < room ? l->k - first : room;
-    const uint8_t *x = r->x;
-
-    for (size_t i = 0; i < rows; i++) {
-        gather(l, r, x + (row + i) * r->x_stride, first, count, ws->x + i * ws->x_stride);
-    }
-    l->variant->build(&(struct brim_lookup_build){
+    const uint8_t *x = (const uint8_t *)r->x + row * r->x_stride;
+    struct brim_lookup_build build = {
         .rows = rows,
         .x = ws->x,
         .x_stride = ws->x_stride,
@@ -267,7 +287,19 @@ static void build_tables(const struct brim_lookup *l, const struct brim_gemm_row
         .flip = l->negated ? 255 : 0,
         .add = (uint8_t)(l->negated ? l->centre + 1 : -l->centre),
         .table = ws->table,
-    });
+    };
+    size_t at;
+
+    if (in_one_piece(l, r, first, count, &at) &&
+        (row + rows - 1) * r->x_stride + at + room + 64 <= ws->extent) {
+        build.x = x + at;
+        build.x_stride = r->x_stride;
+    } else {
+        for (size_t i = 0; i < rows; i++) {
+            gather(l, r, x + i * r->x_stride, first, count, ws->x + i * ws->x_stride);
+        }
+    }
+    l->variant->build(&build);
 }
 
 static void look_up(const struct brim_lookup *l, unsigned rows, size_t b,
@@ -328,7 +360,7 @@ static void finish(const struct brim_lookup *l, const struct brim_gemm_rows *r, 
 
 void brim_lookup_run(const struct brim_lookup *lookup, const struct brim_gemm_rows *rows)
 {
-    const struct workspace ws = divide_scratch(lookup, rows->m, rows->scratch);
+    const struct workspace ws = divide_scratch(lookup, rows);
     const size_t most = lookup->variant->rows, tiles = (rows->m + most - 1) / most;
     size_t row = 0;
 

@@ -58,7 +58,7 @@ double brim_lookup_tile(const struct brim_lookup *lookup);
 /* Bytes of scratch that a run of m rows needs, 64-byte aligned. */
 size_t brim_lookup_scratch(const struct brim_lookup *lookup, size_t m);
 
-/* Rows as for brim_gemm_run(). */
+/* Rows as for brim_gemm_run(); bytes between them may be read, too. */
 void brim_lookup_run(const struct brim_lookup *lookup, const struct brim_gemm_rows *rows);
 
 #endif

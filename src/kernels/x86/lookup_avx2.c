@@ -117,6 +117,25 @@ INLINE __m256i plus(__m256i sum, __m256i entries)
         widen(state + (size_t)64 * ((i) / vectors) + (size_t)16 * ((i) % vectors), sum##i);        \
     }
 
+/* The two lookups of a byte. Loaded once: gcc would fold the loads into "and", and repeat them. */
+#define LOOK_PAIR(looks, at)                                                                       \
+    {                                                                                              \
+        const __m256i *pairs = (const __m256i *)(const void *)(index + (size_t)64 * (at));         \
+        __m256i pair0 = _mm256_load_si256(pairs);                                                  \
+        __m256i pair1 = vectors == 2 ? _mm256_load_si256(pairs + 1) : pair0;                       \
+        if (vectors == 2) {                                                                        \
+            __asm__("" : "+x"(pair0), "+x"(pair1));                                                \
+        }                                                                                          \
+        __m256i index0 = _mm256_and_si256(pair0, nibble);                                          \
+        __m256i index1 = _mm256_and_si256(pair1, nibble);                                          \
+        looks;                                                                                     \
+        table += (size_t)16 * rows;                                                                \
+        index0 = _mm256_and_si256(_mm256_srli_epi16(pair0, 4), nibble);                            \
+        index1 = _mm256_and_si256(_mm256_srli_epi16(pair1, 4), nibble);                            \
+        looks;                                                                                     \
+        table += (size_t)16 * rows;                                                                \
+    }
+
 INLINE void run_rows(const struct brim_lookup_tile *t, size_t half, const unsigned rows,
                      const unsigned vectors)
 {
@@ -126,34 +145,54 @@ INLINE void run_rows(const struct brim_lookup_tile *t, size_t half, const unsign
 
     for (size_t left = t->steps; left != 0;) {
         const size_t steps = left < t->tile ? left : t->tile;
+        size_t s = steps;
 
         left -= steps;
         EACH(BEGIN)
-        size_t s = steps;
         do {
-            const __m256i *pairs = (const __m256i *)(const void *)index;
-            __m256i pair0 = _mm256_load_si256(pairs);
-            __m256i pair1 = vectors == 2 ? _mm256_load_si256(pairs + 1) : pair0;
-
-            if (vectors ==
-                2) { /* loaded once: gcc would fold the loads into "and", then repeat them */
-                __asm__("" : "+x"(pair0), "+x"(pair1));
-            }
-            __m256i index0 = _mm256_and_si256(pair0, nibble);
-            __m256i index1 = _mm256_and_si256(pair1, nibble);
-
-            EACH(LOOK)
-            table += (size_t)16 * rows;
-            index0 = _mm256_and_si256(_mm256_srli_epi16(pair0, 4), nibble);
-            index1 = _mm256_and_si256(_mm256_srli_epi16(pair1, 4), nibble);
-            EACH(LOOK)
-            table += (size_t)16 * rows;
+            LOOK_PAIR(EACH(LOOK), 0)
             index += 64;
             s -= 2;
         } while (s != 0);
         EACH(WIDEN)
         __asm__ volatile("" ::: "memory"); /* or gcc keeps the state in "registers": on the stack */
     }
+}
+
+/* One row, which the rest of the loop would slow down: its state stays in registers, and it counts by
+ * two bytes. */
+static void run_one(const struct brim_lookup_tile *t)
+{
+    enum { rows = 1, vectors = 2 };
+    const __m256i nibble = _mm256_set1_epi8(15), middle = _mm256_set1_epi8(-128);
+    const uint8_t *index = t->index, *table = t->table;
+    __m256i *state = (__m256i *)(void *)t->state;
+    __m256i all0 = _mm256_load_si256(state), all1 = _mm256_load_si256(state + 1);
+    __m256i odds0 = _mm256_load_si256(state + 2), odds1 = _mm256_load_si256(state + 3);
+
+    for (size_t left = t->steps; left != 0;) {
+        const size_t steps = left < t->tile ? left : t->tile;
+        __m256i sum0 = middle, sum1 = middle;
+
+        left -= steps;
+        for (size_t s = steps / 4; s != 0; s--) {
+            LOOK_PAIR(LOOK(0) LOOK(1), 0)
+            LOOK_PAIR(LOOK(0) LOOK(1), 1)
+            index += 128;
+        }
+        if (steps % 4 != 0) {
+            LOOK_PAIR(LOOK(0) LOOK(1), 0)
+            index += 64;
+        }
+        all0 = _mm256_add_epi16(all0, sum0);
+        all1 = _mm256_add_epi16(all1, sum1);
+        odds0 = _mm256_add_epi16(odds0, _mm256_srli_epi16(sum0, 8));
+        odds1 = _mm256_add_epi16(odds1, _mm256_srli_epi16(sum1, 8));
+    }
+    _mm256_store_si256(state, all0);
+    _mm256_store_si256(state + 1, all1);
+    _mm256_store_si256(state + 2, odds0);
+    _mm256_store_si256(state + 3, odds1);
 }
 
 static void begin(const struct brim_lookup_tile *t)
@@ -179,7 +218,9 @@ static void run(const struct brim_lookup_tile *t)
         begin(t);
     }
     switch (t->rows) {
-        FEW(1)
+    case 1:
+        run_one(t);
+        break;
         FEW(2)
         FEW(3)
         FEW(4)
