@@ -316,6 +316,13 @@ static void end_tiles(const struct brim_lane_plan *lanes, size_t end, int32_t (*
     }
 }
 
+static void set_register(const struct brim_dot_plan *plan, struct brim_simulate_tile *t)
+{
+    t->shift = plan->passes.w_shift + plan->passes.x_shift;
+    t->lo = (int32_t)plan->lanes.stage[0].lo;
+    t->hi = (int32_t)plan->lanes.stage[0].hi;
+}
+
 void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                        const struct brim_cell_operands *o, const bool *wanted, struct brim_cells *c)
 {
@@ -335,6 +342,16 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
     if (rows == 0) {
         return;
     }
+    if (rows == c->rows && lanes->n_stages == 1) {
+        const uint32_t *shared[BRIM_SIMULATE_ROWS];
+        struct brim_simulate_tile t = tile_at(o, rows, 0, lanes->k, shared);
+
+        t.value = c->value;
+        set_register(plan, &t);
+        v->pass[p->value](&t);
+        brim_dot_finish32(&lanes->stage[0], c->value, n);
+        return;
+    }
     for (size_t i = 1; i < lanes->n_stages; i++) {
         memset(reg[i], 0, n * sizeof **reg);
     }
@@ -344,9 +361,7 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
         struct brim_simulate_tile t = tile_at(&some, rows, at, count, shared);
 
         t.value = reg[0];
-        t.shift = p->w_shift + p->x_shift;
-        t.lo = (int32_t)lanes->stage[0].lo;
-        t.hi = (int32_t)lanes->stage[0].hi;
+        set_register(plan, &t);
         v->pass[p->value](&t);
         at += count;
         end_tiles(lanes, at, reg, n);

@@ -103,7 +103,18 @@ void brim_dot_finish32(const struct brim_lane_stage *s, int32_t *v, size_t n)
     }
 }
 
-/* Where one block's inputs and totals lie. */
+static void finish_rows(const struct brim_lane_stage *s, int32_t *y, size_t m, size_t n,
+                        size_t stride)
+{
+    if (stride == n) {
+        brim_dot_finish32(s, y, m * n);
+        return;
+    }
+    for (size_t i = 0; i < m; i++) {
+        brim_dot_finish32(s, y + i * stride, n);
+    }
+}
+
 static void run_block(const struct brim_dot_kernel *d, const struct brim_dot_rows *r, size_t first,
                       size_t m)
 {
@@ -125,13 +136,9 @@ static void run_block(const struct brim_dot_kernel *d, const struct brim_dot_row
         g.y_stride = r->y_stride;
     }
     brim_gemm_run(d->gemm[r->group], &g);
-    for (size_t i = 0; i < m; i++) {
-        int32_t *row = (int32_t *)g.y + i * g.y_stride;
-
-        brim_dot_finish32(&d->plan.lanes.stage[d->plan.lanes.n_stages - 1], row, d->outputs);
-        if (r->y32 == NULL) {
-            widen(row, d->outputs, r->y + (first + i) * r->y_stride);
-        }
+    finish_rows(&d->plan.lanes.stage[d->plan.lanes.n_stages - 1], g.y, m, d->outputs, g.y_stride);
+    for (size_t i = 0; r->y32 == NULL && i < m; i++) {
+        widen((const int32_t *)g.y + i * d->outputs, d->outputs, r->y + (first + i) * r->y_stride);
     }
 }
 

@@ -115,6 +115,7 @@ struct job {
     struct brim_dot_counts *counts;
     const uint8_t *bound; /* of the group's outputs */
     uint32_t *plain, *scaled;
+    bool plain_is_read; /* by anything but scaled passes */
     int64_t *lists;
     struct brim_cell_luck luck;
 };
@@ -137,6 +138,8 @@ static void job_start(struct job *job, const struct brim_dot_kernel *d,
                         .bound = d->bound + r->group * d->outputs,
                         .plain = words,
                         .scaled = words + ROWS * d->k,
+                        .plain_is_read = d->plan.passes.x_shift == 0 || d->plan.lanes.count ||
+                                         d->plan.lanes.recheck,
                         .lists = (int64_t *)(void *)(words + 2 * ROWS * d->k)};
     if (d->plan.passes.x_shift == 0) {
         job->scaled = job->plain;
@@ -150,20 +153,60 @@ static bool lane_is_used(const struct place *p, size_t shared, size_t lane, size
     return *row < p->row0 + p->rows && *c < p->output0 + p->outputs;
 }
 
-static void write_values(const struct job *job, const struct place *p, const struct brim_cells *c)
+BRIM_CLONES
+static void copy32(const int32_t *from, size_t n, int32_t *to)
 {
-    if (p->lanes_are_rows) {
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+    }
+}
+
+BRIM_CLONES
+static void copy64(const int32_t *from, size_t n, int64_t *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+    }
+}
+
+/* The values of a pair's two outputs, a row each 16 apart. */
+static void write_pair(const struct brim_dot_rows *r, const struct place *p, size_t pair,
+                       const int32_t *value)
+{
+    const size_t at = p->row0 * r->y_stride + p->output0 + 2 * pair;
+    const bool both = 2 * pair + 1 < p->outputs;
+
+    if (r->y32 != NULL) {
         for (size_t d = 0; d < p->rows; d++) {
-            for (size_t o = 0; o < p->outputs; o++) {
-                brim_dot_write(job->r, p->row0 + d, p->output0 + o,
-                               c->value[o / 2 * LANES + o % 2 * WORDS + d]);
-            }
+            r->y32[at + d * r->y_stride] = value[d];
+        }
+        for (size_t d = 0; both && d < p->rows; d++) {
+            r->y32[at + d * r->y_stride + 1] = value[WORDS + d];
         }
         return;
     }
-    for (size_t i = 0; i < p->rows; i++) {
-        for (size_t o = 0; o < p->outputs; o++) {
-            brim_dot_write(job->r, p->row0 + i, p->output0 + o, c->value[i * LANES + o]);
+    for (size_t d = 0; d < p->rows; d++) {
+        r->y[at + d * r->y_stride] = value[d];
+    }
+    for (size_t d = 0; both && d < p->rows; d++) {
+        r->y[at + d * r->y_stride + 1] = value[WORDS + d];
+    }
+}
+
+static void write_values(const struct job *job, const struct place *p, const struct brim_cells *c)
+{
+    const struct brim_dot_rows *r = job->r;
+
+    for (size_t i = 0; i < c->rows; i++) {
+        const size_t at = (p->row0 + i) * r->y_stride + p->output0;
+        const int32_t *value = c->value + i * LANES;
+
+        if (p->lanes_are_rows) {
+            write_pair(r, p, i, value);
+        } else if (r->y32 != NULL) {
+            copy32(value, p->outputs, r->y32 + at);
+        } else {
+            copy64(value, p->outputs, r->y + at);
         }
     }
 }
@@ -298,7 +341,9 @@ static void run_outputs(struct job *job, struct brim_cells *c)
         const size_t m = brim_min_size(ROWS, job->r->m - first);
 
         for (size_t i = 0; i < m; i++) {
-            pack_row(job->r, first + i, d->k, 0, job->plain + i * d->k);
+            if (job->plain_is_read) {
+                pack_row(job->r, first + i, d->k, 0, job->plain + i * d->k);
+            }
             if (job->scaled != job->plain) {
                 pack_row(job->r, first + i, d->k, d->plan.passes.x_shift, job->scaled + i * d->k);
             }
@@ -332,9 +377,12 @@ static void run_rows(struct job *job, struct brim_cells *c)
 
     for (size_t first = 0; first < job->r->m; first += WORDS) {
         const size_t m = brim_min_size(WORDS, job->r->m - first);
-        struct brim_cell_operands plain = {.panel = interleave(job, first, m, 0, job->plain)},
-                                  scaled = {.panel = plain.panel};
+        struct brim_cell_operands plain = {NULL}, scaled = {NULL};
 
+        if (job->plain_is_read) {
+            plain.panel = interleave(job, first, m, 0, job->plain);
+            scaled.panel = plain.panel;
+        }
         if (job->scaled != job->plain) {
             scaled.panel = interleave(job, first, m, d->plan.passes.x_shift, job->scaled);
         }

@@ -5,14 +5,15 @@
  *     VEC, VEC_WORDS                        the vector; its 32-bit words: 4, 8 or 16
  *     vec_load(const void *), vec_spread(const uint32_t *)           one word to all words
  *     vec_zero(), vec_set16(int32_t), vec_set32(int32_t), vec_store(int32_t *, VEC)
- *     vec_mul16 vec_add16 vec_adds16 vec_min16 vec_max16             16-bit lanes
+ *     vec_mul16(a, b), vec_xor(a, b)        low halves of 16-bit products
  *     vec_dot(a, b)                         32-bit: a0*b0 + a1*b1 of each word's halves
- *     vec_add32 vec_min32 vec_max32 vec_xor
+ *     vec_add16 vec_adds16 vec_min16 vec_max16 vec_add32 vec_min32 vec_max32
+ *                                           of (v, a): v = v op a, a statement without `;`
  *     vec_half(v)                           half 0 of each word, half 1 cleared
  *     vec_low(v, s), vec_high(v, s)         half 0, half 1 of each word, >> s, sign-extended
  *     vec_shift32(v, s)                     32-bit lanes >> s, arithmetic
- *     vec_dots(sum, a, b)                   optional, with VEC_DOTS: saturating sum + vec_dot(a, b)
- *     vec_keep(v)                           a statement: v is in a register here
+ *     vec_dots(sum, a, b)                   optional, with VEC_DOTS: sum = saturating sum + vec_dot
+ *                           a statement: v is in a register here
  *     SIMULATE_APART                        attribute of functions that must not be merged
  *     ROWS_SUM16 ROWS_RANGE16 ROWS_SUM32 ROWS_RANGE32   rows at a time, 2, 4 or 8: what registers
  *                                           allow (accumulators a row: 1, 3, 2, 6)
@@ -20,7 +21,7 @@
  * A pass is one loop over products with a vector of the panel and 1 to 8 shared rows; 32-bit passes
  * take the panel's halves apart, so that each product is a dot product whose other half is 0. Named
  * accumulators, made by macros: gcc 12 keeps arrays of vectors in memory, and gives an accumulator
- * two registers where its value after a loop may come from before it: hence vec_keep().
+ * two registers where its value after a loop may come from before it: hence.
  */
 #include "kernels/simulate_variant.h"
 
@@ -62,7 +63,6 @@
     {                                                                                              \
         for (size_t part = 0; part < BRIM_SIMULATE_WORDS / VEC_WORDS; part++) {                    \
             size_t first = 0;                                                                      \
-                                                                                                   \
             for (; first + (n) <= t->rows; first += (n)) {                                         \
                 NAME##_few(t, first, part);                                                        \
             }                                                                                      \
@@ -93,9 +93,7 @@ static inline void store32(int32_t *at, VEC low, VEC high)
 #define saturate16_OPEN(r)                                                                         \
     const uint32_t *x##r = t->shared[first + (r)];                                                 \
     VEC v##r = zero;
-#define saturate16_STEP(r)                                                                         \
-    v##r = vec_adds16(v##r, vec_mul16(w, SHARED(r)));                                              \
-    vec_keep(v##r)
+#define saturate16_STEP(r)  vec_adds16(v##r, vec_mul16(w, SHARED(r)));
 #define saturate16_CLOSE(r) store16(t->value + AT(r), v##r, t->shift);
 PASS(saturate16, ROWS_SUM16)
 
@@ -103,17 +101,16 @@ PASS(saturate16, ROWS_SUM16)
 #define clamp16_PANEL
 #define clamp16_OPEN(r) saturate16_OPEN(r)
 #define clamp16_STEP(r)                                                                            \
-    v##r = vec_min16(vec_max16(vec_adds16(v##r, vec_mul16(w, SHARED(r))), lo), hi);                \
-    vec_keep(v##r)
+    vec_adds16(v##r, vec_mul16(w, SHARED(r)));                                                     \
+    vec_max16(v##r, lo);                                                                           \
+    vec_min16(v##r, hi);
 #define clamp16_CLOSE(r) store16(t->value + AT(r), v##r, 0);
 PASS(clamp16, ROWS_SUM16)
 
 #define sum16_CONSTANTS
 #define sum16_PANEL
-#define sum16_OPEN(r) saturate16_OPEN(r)
-#define sum16_STEP(r)                                                                              \
-    v##r = vec_add16(v##r, vec_mul16(w, SHARED(r)));                                               \
-    vec_keep(v##r)
+#define sum16_OPEN(r)  saturate16_OPEN(r)
+#define sum16_STEP(r)  vec_add16(v##r, vec_mul16(w, SHARED(r)));
 #define sum16_CLOSE(r) store16(t->value + AT(r), v##r, 0);
 PASS(sum16, ROWS_SUM16)
 
@@ -129,9 +126,12 @@ PASS(sum16, ROWS_SUM16)
 #define clamp32_STEP(r)                                                                            \
     {                                                                                              \
         const VEC x = SHARED(r);                                                                   \
-        v##r = vec_min32(vec_max32(vec_add32(v##r, vec_dot(w0, x)), lo), hi);                      \
-        u##r = vec_min32(vec_max32(vec_add32(u##r, vec_dot(w1, x)), lo), hi);                      \
-        vec_keep(v##r) vec_keep(u##r)                                                              \
+        vec_add32(v##r, vec_dot(w0, x));                                                           \
+        vec_max32(v##r, lo);                                                                       \
+        vec_min32(v##r, hi);                                                                       \
+        vec_add32(u##r, vec_dot(w1, x));                                                           \
+        vec_max32(u##r, lo);                                                                       \
+        vec_min32(u##r, hi);                                                                       \
     }
 #define clamp32_CLOSE(r) store32(t->value + AT(r), v##r, u##r);
 PASS(clamp32, ROWS_SUM32)
@@ -142,9 +142,8 @@ PASS(clamp32, ROWS_SUM32)
 #define sum32_STEP(r)                                                                              \
     {                                                                                              \
         const VEC x = SHARED(r);                                                                   \
-        v##r = vec_add32(v##r, vec_dot(w0, x));                                                    \
-        u##r = vec_add32(u##r, vec_dot(w1, x));                                                    \
-        vec_keep(v##r) vec_keep(u##r)                                                              \
+        vec_add32(v##r, vec_dot(w0, x));                                                           \
+        vec_add32(u##r, vec_dot(w1, x));                                                           \
     }
 #define sum32_CLOSE(r) clamp32_CLOSE(r)
 PASS(sum32, ROWS_SUM32)
@@ -156,9 +155,8 @@ PASS(sum32, ROWS_SUM32)
 #    define saturate32_STEP(r)                                                                     \
         {                                                                                          \
             const VEC x = SHARED(r);                                                               \
-            v##r = vec_dots(v##r, w0, x);                                                          \
-            u##r = vec_dots(u##r, w1, x);                                                          \
-            vec_keep(v##r) vec_keep(u##r)                                                          \
+            vec_dots(v##r, w0, x);                                                                 \
+            vec_dots(u##r, w1, x);                                                                 \
         }
 #    define saturate32_CLOSE(r)                                                                    \
         store32(t->value + AT(r), vec_shift32(v##r, t->shift), vec_shift32(u##r, t->shift));
@@ -173,10 +171,9 @@ PASS(saturate32, ROWS_SUM32)
     const uint32_t *x##r = t->shared[first + (r)];                                                 \
     VEC v##r = zero, least##r = zero, most##r = zero;
 #define range16_STEP(r)                                                                            \
-    v##r = vec_adds16(v##r, vec_mul16(w, SHARED(r)));                                              \
-    least##r = vec_min16(least##r, v##r);                                                          \
-    most##r = vec_max16(most##r, v##r);                                                            \
-    vec_keep(v##r) vec_keep(least##r) vec_keep(most##r)
+    vec_adds16(v##r, vec_mul16(w, SHARED(r)));                                                     \
+    vec_min16(least##r, v##r);                                                                     \
+    vec_max16(most##r, v##r);
 #define range16_CLOSE(r)                                                                           \
     store16(t->value + AT(r), v##r, 0);                                                            \
     store16(t->least + AT(r), least##r, 0);                                                        \
@@ -191,14 +188,12 @@ PASS(range16, ROWS_RANGE16)
 #define range32_STEP(r)                                                                            \
     {                                                                                              \
         const VEC x = SHARED(r);                                                                   \
-        v##r = vec_add32(v##r, vec_dot(w0, x));                                                    \
-        least##r = vec_min32(least##r, v##r);                                                      \
-        most##r = vec_max32(most##r, v##r);                                                        \
-        u##r = vec_add32(u##r, vec_dot(w1, x));                                                    \
-        lesst##r = vec_min32(lesst##r, u##r);                                                      \
-        morst##r = vec_max32(morst##r, u##r);                                                      \
-        vec_keep(v##r) vec_keep(least##r) vec_keep(most##r) vec_keep(u##r) vec_keep(lesst##r)      \
-            vec_keep(morst##r)                                                                     \
+        vec_add32(v##r, vec_dot(w0, x));                                                           \
+        vec_min32(least##r, v##r);                                                                 \
+        vec_max32(most##r, v##r);                                                                  \
+        vec_add32(u##r, vec_dot(w1, x));                                                           \
+        vec_min32(lesst##r, u##r);                                                                 \
+        vec_max32(morst##r, u##r);                                                                 \
     }
 #define range32_CLOSE(r)                                                                           \
     store32(t->value + AT(r), v##r, u##r);                                                         \
@@ -216,9 +211,8 @@ PASS(range32, ROWS_RANGE32)
 #define products16_STEP(r)                                                                         \
     {                                                                                              \
         const VEC p = vec_mul16(w, SHARED(r));                                                     \
-        least##r = vec_min16(least##r, p);                                                         \
-        most##r = vec_max16(most##r, p);                                                           \
-        vec_keep(least##r) vec_keep(most##r)                                                       \
+        vec_min16(least##r, p);                                                                    \
+        vec_max16(most##r, p);                                                                     \
     }
 #define products16_CLOSE(r)                                                                        \
     store16(t->least + AT(r), least##r, 0);                                                        \
@@ -233,11 +227,10 @@ PASS(products16, ROWS_RANGE16)
 #define products32_STEP(r)                                                                         \
     {                                                                                              \
         const VEC x = SHARED(r), p = vec_dot(w0, x), q = vec_dot(w1, x);                           \
-        least##r = vec_min32(least##r, p);                                                         \
-        most##r = vec_max32(most##r, p);                                                           \
-        lesst##r = vec_min32(lesst##r, q);                                                         \
-        morst##r = vec_max32(morst##r, q);                                                         \
-        vec_keep(least##r) vec_keep(most##r) vec_keep(lesst##r) vec_keep(morst##r)                 \
+        vec_min32(least##r, p);                                                                    \
+        vec_max32(most##r, p);                                                                     \
+        vec_min32(lesst##r, q);                                                                    \
+        vec_max32(morst##r, q);                                                                    \
     }
 #define products32_CLOSE(r)                                                                        \
     store32(t->least + AT(r), least##r, lesst##r);                                                 \

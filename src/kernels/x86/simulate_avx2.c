@@ -7,6 +7,9 @@
 #include "base/cpu.h"
 #include "kernels/simulate_variant.h"
 
+/* One register in and out, which compilers would not keep to by themselves. */
+#define IN_PLACE(name, v, a) __asm__(name " %1, %0, %0" : "+x"(v) : "x"(a))
+
 #define VEC          __m256i
 #define VEC_WORDS    8
 #define ROWS_SUM16   8
@@ -14,7 +17,6 @@
 #define ROWS_SUM32   4
 #define ROWS_RANGE32 1
 
-#define vec_keep(v)       __asm__("" : "+x"(v));
 #define SIMULATE_APART    __attribute__((noinline))
 #define vec_load(p)       _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define vec_spread(p)     _mm256_set1_epi32((int32_t) * (p))
@@ -23,14 +25,14 @@
 #define vec_set32(v)      _mm256_set1_epi32(v)
 #define vec_store(p, v)   _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define vec_mul16         _mm256_mullo_epi16
-#define vec_add16         _mm256_add_epi16
-#define vec_adds16        _mm256_adds_epi16
-#define vec_min16         _mm256_min_epi16
-#define vec_max16         _mm256_max_epi16
+#define vec_add16(v, a)   IN_PLACE("vpaddw", v, a)
+#define vec_adds16(v, a)  IN_PLACE("vpaddsw", v, a)
+#define vec_min16(v, a)   IN_PLACE("vpminsw", v, a)
+#define vec_max16(v, a)   IN_PLACE("vpmaxsw", v, a)
 #define vec_dot           _mm256_madd_epi16
-#define vec_add32         _mm256_add_epi32
-#define vec_min32         _mm256_min_epi32
-#define vec_max32         _mm256_max_epi32
+#define vec_add32(v, a)   IN_PLACE("vpaddd", v, a)
+#define vec_min32(v, a)   IN_PLACE("vpminsd", v, a)
+#define vec_max32(v, a)   IN_PLACE("vpmaxsd", v, a)
 #define vec_half(v)       _mm256_and_si256(v, _mm256_set1_epi32(0xffff))
 #define vec_xor           _mm256_xor_si256
 #define vec_low(v, s)     _mm256_sra_epi32(_mm256_slli_epi32(v, 16), _mm_cvtsi32_si128((int)(s) + 16))

@@ -7,6 +7,9 @@
 
 #include "base/cpu.h"
 
+/* One register in and out, which compilers would not keep to by themselves. */
+#define IN_PLACE(name, v, a) __asm__(name " %1, %0, %0" : "+v"(v) : "v"(a))
+
 #define VEC          __m512i
 #define VEC_WORDS    16
 #define ROWS_SUM16   8
@@ -14,7 +17,6 @@
 #define ROWS_SUM32   8
 #define ROWS_RANGE32 4
 
-#define vec_keep(v)       __asm__("" : "+v"(v));
 #define SIMULATE_APART    __attribute__((noinline))
 #define vec_load(p)       _mm512_loadu_si512(p)
 #define vec_spread(p)     _mm512_set1_epi32((int32_t) * (p))
@@ -23,14 +25,14 @@
 #define vec_set32(v)      _mm512_set1_epi32(v)
 #define vec_store(p, v)   _mm512_storeu_si512(p, v)
 #define vec_mul16         _mm512_mullo_epi16
-#define vec_add16         _mm512_add_epi16
-#define vec_adds16        _mm512_adds_epi16
-#define vec_min16         _mm512_min_epi16
-#define vec_max16         _mm512_max_epi16
+#define vec_add16(v, a)   IN_PLACE("vpaddw", v, a)
+#define vec_adds16(v, a)  IN_PLACE("vpaddsw", v, a)
+#define vec_min16(v, a)   IN_PLACE("vpminsw", v, a)
+#define vec_max16(v, a)   IN_PLACE("vpmaxsw", v, a)
 #define vec_dot           _mm512_madd_epi16
-#define vec_add32         _mm512_add_epi32
-#define vec_min32         _mm512_min_epi32
-#define vec_max32         _mm512_max_epi32
+#define vec_add32(v, a)   IN_PLACE("vpaddd", v, a)
+#define vec_min32(v, a)   IN_PLACE("vpminsd", v, a)
+#define vec_max32(v, a)   IN_PLACE("vpmaxsd", v, a)
 #define vec_half(v)       _mm512_maskz_mov_epi16(0x55555555u, v)
 #define vec_xor           _mm512_xor_si512
 #define vec_low(v, s)     _mm512_sra_epi32(_mm512_slli_epi32(v, 16), _mm_cvtsi32_si128((int)(s) + 16))

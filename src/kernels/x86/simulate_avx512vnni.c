@@ -9,7 +9,7 @@
 #include "kernels/x86/simulate_avx512_body.h"
 
 #define VEC_DOTS
-#define vec_dots _mm512_dpwssds_epi32
+#define vec_dots(sum, a, b) __asm__("vpdpwssds %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
 #include "kernels/simulate_body.h"
 
 extern const struct brim_simulate_variant brim_simulate_avx512vnni;
