@@ -170,7 +170,7 @@ static const char *limit_of(const struct brim_gemm_variant *v)
         {BRIM_ISA_AVXVNNI, {"avxvnni", NULL, NULL}},
         {BRIM_ISA_AVX512, {"avx512-32", "avx512-pair", "avx512-16"}},
         {BRIM_ISA_AVX2, {"avx2-32", "avx2-pair", "avx2-16"}},
-        {BRIM_ISA_SSE41, {NULL, "sse41-pair", "sse41-16"}},
+        {BRIM_ISA_SSE41, {"sse41-32", "sse41-pair", "sse41-16"}},
     };
 
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {

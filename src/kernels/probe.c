@@ -25,6 +25,7 @@ void brim_probe_chain(uint64_t rounds)
 
 void brim_probe_sse41_16(uint64_t rounds);
 void brim_probe_sse41_pair(uint64_t rounds);
+void brim_probe_sse41_32(uint64_t rounds);
 void brim_probe_avx2_16(uint64_t rounds);
 void brim_probe_avx2_pair(uint64_t rounds);
 void brim_probe_avx2_32(uint64_t rounds);
@@ -46,6 +47,7 @@ void brim_probe_amx(uint64_t rounds);
 const struct brim_probe brim_probes[] = {
     {"sse41-16", "xmm pmaddubsw + paddw", BRIM_ISA_SSE41, 12 * 16, brim_probe_sse41_16},
     {"sse41-pair", "xmm pmaddubsw + pmaddwd + paddd", BRIM_ISA_SSE41, 12 * 16, brim_probe_sse41_pair},
+    {"sse41-32", "xmm pmaddwd + paddd", BRIM_ISA_SSE41, 12 * 8, brim_probe_sse41_32},
     {"avx2-16", "ymm vpmaddubsw + vpaddw", BRIM_ISA_AVX2, 12 * 32, brim_probe_avx2_16},
     {"avx2-pair", "ymm vpmaddubsw + vpmaddwd + vpaddd", BRIM_ISA_AVX2, 12 * 32, brim_probe_avx2_pair},
     {"avx2-32", "ymm vpmaddwd + vpaddd", BRIM_ISA_AVX2, 12 * 16, brim_probe_avx2_32},

@@ -5,6 +5,8 @@
 #define PAIR(i)                                                                                    \
     "movdqa %%xmm12,%%xmm14\npmaddubsw %%xmm13,%%xmm14\npmaddwd %%xmm15,%%xmm14\n"                 \
     "paddd %%xmm14,%%xmm" i "\n"
+#define SUM32(i) "movdqa %%xmm12,%%xmm14\npmaddwd %%xmm13,%%xmm14\npaddd %%xmm14,%%xmm" i "\n"
 
 BRIM_PROBE(sse41_16, SUM16, "")
 BRIM_PROBE(sse41_pair, PAIR, "")
+BRIM_PROBE(sse41_32, SUM32, "")
