@@ -136,7 +136,6 @@ const struct brim_gemm_variant brim_gemm_amx = {
     .panels = 2,
     .unit = 16,
     .rank = 90,
-    .few = 1,
     .run = run,
     .begin = begin,
     .end = end,
