@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "checkasm.h"
 #include "formulas.h"
+#include "products.h"
 #include "weights.h"
 
 #include <string.h>
@@ -58,13 +59,6 @@ static void draw_spans(struct check *c, const struct brim_gemm_variant *v, struc
     memset(s->real, true, sizeof s->real);
 }
 
-static int32_t x_value(struct check *c, int8_t w, int direction, int32_t least, int32_t greatest)
-{
-    return w == 0                       ? (int32_t)check_range(c, least, greatest)
-           : (w > 0) == (direction > 0) ? greatest
-                                        : least;
-}
-
 /* Rows of bytes: patterns, or for every row what drives one output's registers furthest. */
 static void draw_tile_x(struct check *c, const struct spans *s, const struct brim_gemm_tile *t,
                         uint8_t *x, int32_t x_max)
@@ -87,7 +81,7 @@ static void draw_tile_x(struct check *c, const struct spans *s, const struct bri
         for (size_t i = 0; drive && i < s->count; i++) {
             for (size_t j = 0; j < 4 * s->at[i].quads; j++) {
                 x[r * t->x_stride + s->at[i].x + j] =
-                    (uint8_t)x_value(c, w[j / 4 * 64 + j % 4], direction, 0, x_max);
+                    (uint8_t)check_driving_code(c, w[j / 4 * 64 + j % 4], direction, 0, x_max);
             }
             w += (size_t)s->at[i].quads * 64;
         }
@@ -233,8 +227,6 @@ struct product {
     size_t m, length; /* rows; codes of a segment */
     int32_t bias;     /* bytes less codes: 128 when signed */
     int32_t *w;
-    size_t segment[8], row; /* row: bytes from x to the end of a row */
-    bool overlap;
 };
 
 /* Totals of bytes beyond 32 bits, totals of int8 codes within. */
@@ -343,28 +335,12 @@ static bool bounded(const struct product *g, unsigned bounds)
             g->p.x_max + shift < 255);
 }
 
-/* |total| at most, of one output. */
-static int64_t reach_of(const struct product *g, const int32_t *w)
-{
-    int64_t lo = 0, hi = 0;
-
-    for (size_t k = 0; k < g->p.k; k++) {
-        const int64_t a = (int64_t)w[k] * g->p.x_min, b = (int64_t)w[k] * g->p.x_max;
-
-        lo += a < b ? a : b;
-        hi += a < b ? b : a;
-    }
-    return hi > -lo ? hi : -lo;
-}
-
-/* Gives |total| at most. */
-static int64_t draw_product_weights(struct check *c, const struct brim_gemm_variant *v,
-                                    struct product *g, struct verdict *verdict)
+static void draw_product_weights(struct check *c, const struct brim_gemm_variant *v,
+                                 struct product *g, struct verdict *verdict)
 {
     static const size_t tiles[] = {16, 16, 32, 64, 0};
     const size_t tile = tiles[brim_rng_below(&c->rng, 5)];
     const enum check_fit fit = g->d.fit;
-    int64_t reach = 1;
     const size_t beyond = (size_t)brim_rng_below(&c->rng, g->p.n);
 
     g->w = check_buffer(c, "weights", g->p.n * g->p.k * sizeof *g->w, sizeof *g->w);
@@ -379,101 +355,16 @@ static int64_t draw_product_weights(struct check *c, const struct brim_gemm_vari
                 *to++ = layout.w[at];
             }
         }
-        const int64_t here = reach_of(g, g->w + i * g->p.k);
-        reach = here > reach ? here : reach;
     }
     g->d.fit = fit;
     if (!bounded(g, v->bounds)) {
         *verdict = (struct verdict){.never = true};
     }
-    return reach;
 }
 
-static void draw_segments(struct check *c, struct product *g, struct brim_gemm_rows *rows)
+static void run_product(const void *product, const struct brim_gemm_rows *rows)
 {
-    const bool plain = check_once_in(c, 2);
-    const size_t gap = (size_t)check_range(c, 0, 40);
-
-    g->row = 0;
-    for (size_t s = 0; s < g->p.segments; s++) {
-        g->segment[s] = plain                 ? s * g->length
-                        : check_once_in(c, 4) ? (size_t)check_range(c, 0, 300)
-                                              : s * (g->length + gap);
-        g->row = g->segment[s] + g->length > g->row ? g->segment[s] + g->length : g->row;
-    }
-    rows->segment = plain ? NULL : g->segment;
-    rows->slack = check_once_in(c, 2);
-    g->overlap = check_once_in(c, 4);
-    rows->x_stride =
-        g->overlap ? (size_t)check_range(c, 0, 64) : g->row + (size_t)check_range(c, 0, 70);
-}
-
-/* For row r, drive one output's registers; overlapping rows spoil one another, which is fine. */
-static void draw_product_x(struct check *c, const struct product *g,
-                           const struct brim_gemm_rows *rows, uint8_t *x, size_t bytes)
-{
-    const enum check_pattern p = check_any_pattern(c);
-    int32_t codes[64];
-
-    for (size_t i = 0; i < bytes; i++) {
-        if (i % 64 == 0) {
-            check_fill(c, p, codes, 64, g->p.x_min, g->p.x_max);
-        }
-        x[i] = (uint8_t)codes[i % 64];
-    }
-    for (size_t r = 0; r < g->m && !check_once_in(c, 3); r++) {
-        const int32_t *w = g->w + brim_rng_below(&c->rng, g->p.n) * g->p.k;
-        const int direction = check_once_in(c, 2) ? 1 : -1;
-
-        for (size_t k = 0; k < g->p.k; k++) {
-            x[r * rows->x_stride + g->segment[k / g->length] + k % g->length] =
-                (uint8_t)x_value(c, (int8_t)w[k], direction, g->p.x_min, g->p.x_max);
-        }
-    }
-}
-
-static int64_t product_total(const struct product *g, const struct brim_gemm_rows *rows, size_t row,
-                             size_t output)
-{
-    const uint8_t *x = (const uint8_t *)rows->x + row * rows->x_stride;
-    const int32_t *w = g->w + output * g->p.k;
-    int64_t total = 0;
-
-    for (size_t s = 0; s < g->p.segments; s++) {
-        const uint8_t *from = x + g->segment[s];
-
-        for (size_t j = 0; j < g->length; j++) {
-            const int32_t code = g->p.x_signed && from[j] > 127 ? from[j] - 256 : from[j];
-            total += w[s * g->length + j] * code;
-        }
-    }
-    return total;
-}
-
-static void *check_scratch(struct check *c, const struct brim_gemm *gemm, size_t m)
-{
-    return check_buffer(c, "scratch", brim_gemm_scratch(gemm, m), 64);
-}
-
-static void run_product(struct check *c, const struct product *g, const struct brim_gemm *gemm,
-                        struct brim_gemm_rows *rows)
-{
-    const size_t size = check_emit_size(g->p.epilogue.emit);
-    const size_t n = g->m == 0 ? 0 : (g->m - 1) * rows->y_stride + g->p.n;
-    uint8_t *got = check_buffer(c, "y", n * size, size);
-    uint8_t *want = check_buffer(c, "expected y", n * size, size);
-
-    memcpy(want, got, n * size);
-    for (size_t r = 0; r < g->m; r++) {
-        for (size_t i = 0; i < g->p.n; i++) {
-            check_emit(&g->p.epilogue, product_total(g, rows, r, i), i,
-                       want + (r * rows->y_stride + i) * size);
-        }
-    }
-    rows->y = got;
-    rows->scratch = check_scratch(c, gemm, g->m);
-    brim_gemm_run(gemm, rows);
-    check_same(c, got, want, size, rows->y_stride);
+    brim_gemm_run(product, rows);
 }
 
 /* Create with the variant, or see it refused; NULL then. */
@@ -505,15 +396,14 @@ static void check_product(struct check *c, const struct brim_gemm_variant *v)
 {
     static const enum check_fit fits[] = {CHECK_AS_DRAWN, CHECK_FITS, CHECK_FITS,
                                           CHECK_FITS,     CHECK_FULL, CHECK_BEYOND};
+    const enum check_fit fit = fits[brim_rng_below(&c->rng, 6)];
+    const int32_t small = check_once_in(c, 2) ? 0 : 1 << brim_rng_below(&c->rng, 7);
     struct product g = {.p.variant = v->name};
     struct brim_gemm_rows rows = {0};
-
-    const enum check_fit fit = fits[brim_rng_below(&c->rng, 6)];
+    struct verdict verdict = {.surely = true};
 
     draw_shape(c, v, &g);
     draw_codes(c, &g, fit);
-    draw_segments(c, &g, &rows);
-    const int32_t small = check_once_in(c, 2) ? 0 : 1 << brim_rng_below(&c->rng, 7);
     g.d = (struct check_weights){.group = group_of(v->need),
                                  .fit = fit,
                                  .pattern = check_any_pattern(c),
@@ -522,16 +412,23 @@ static void check_product(struct check *c, const struct brim_gemm_variant *v)
                                  .x_max = g.p.x_max + g.bias > 0 ? g.p.x_max + g.bias : 1,
                                  .sum_min = INT16_MIN,
                                  .sum_max = INT16_MAX};
-    g.d.w_max = g.d.w_max > 127 ? 127 : g.d.w_max;
+    struct check_product q = {.m = g.m,
+                              .n = g.p.n,
+                              .k = g.p.k,
+                              .segments = g.p.segments,
+                              .x_min = g.p.x_min,
+                              .x_max = g.p.x_max,
+                              .x_signed = g.p.x_signed};
+    check_draw_places(c, &q, &rows);
     check_describe(c,
                    "product m %zu n %zu k %zu segments %zu, x %d..%d %s, stride %zu%s, weights "
                    "%s %s",
-                   g.m, g.p.n, g.p.k, g.p.segments, g.p.x_min, g.p.x_max,
-                   g.p.x_signed ? "signed" : "unsigned", rows.x_stride,
-                   rows.slack ? " with slack" : "", check_pattern_name[g.d.pattern],
-                   check_fit_name[g.d.fit]);
-    struct verdict verdict = {.surely = true};
-    const int64_t reach = draw_product_weights(c, v, &g, &verdict);
+                   q.m, q.n, q.k, q.segments, q.x_min, q.x_max, q.x_signed ? "signed" : "unsigned",
+                   rows.x_stride, rows.slack ? " with slack" : "", check_pattern_name[g.d.pattern],
+                   check_fit_name[fit]);
+    draw_product_weights(c, v, &g, &verdict);
+    q.w = g.w;
+    const int64_t reach = check_reach(&q);
     if (check_once_in(c, 8)) { /* whichever is fastest */
         g.p.variant = NULL;
         verdict = (struct verdict){.surely = true};
@@ -539,17 +436,12 @@ static void check_product(struct check *c, const struct brim_gemm_variant *v)
     if (reach > INT32_MAX) {
         verdict = (struct verdict){.never = true};
     }
-    check_make_epilogue(c, &g.p.epilogue, g.p.n, reach > INT32_MAX ? INT32_MAX : reach);
-    const size_t bytes = g.m == 0 ? 0 : (g.m - 1) * rows.x_stride + g.row;
-    uint8_t *x = check_buffer(c, "x", bytes + (rows.slack ? 3 : 0), 1);
-    draw_product_x(c, &g, &rows, x, bytes);
-    check_seal(c, x);
+    check_make_epilogue(c, &g.p.epilogue, q.n, reach > INT32_MAX ? INT32_MAX : reach);
+    q.epilogue = g.p.epilogue;
+    check_draw_rows(c, &q, &rows);
     struct brim_gemm *gemm = create(c, v, &g, verdict);
     if (gemm != NULL) {
-        rows.m = g.m;
-        rows.x = x;
-        rows.y_stride = g.p.n + (size_t)check_range(c, 0, 20);
-        run_product(c, &g, gemm, &rows);
+        check_run_product(c, &q, &rows, brim_gemm_scratch(gemm, q.m), run_product, gemm);
         brim_gemm_free(c->ctx, gemm);
     }
 }

@@ -5,9 +5,11 @@ add_executable(checkasm
   kernels/check_epilogue.c
   kernels/check_gemm.c
   kernels/check_gemv.c
+  kernels/check_lookup.c
   kernels/check_simulate.c
   kernels/check_sparse.c
   kernels/formulas.c
+  kernels/products.c
   kernels/weights.c)
 target_include_directories(checkasm PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(checkasm PRIVATE brim brim_flags)

@@ -47,6 +47,7 @@ struct check_family {
     family(epilogue) \
     family(gemm) \
     family(gemv) \
+    family(lookup) \
     family(sparse) \
     family(simulate)
 // clang-format on
