@@ -130,6 +130,7 @@ brim_status brim_lookup_create(brim_ctx *ctx, const struct brim_lookup_params *p
     if (l == NULL) {
         return BRIM_ERR_NOMEM;
     }
+    l->isa = ctx->isa;
     l->n = p->n;
     l->k = p->k;
     l->segments = p->segments;

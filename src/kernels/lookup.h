@@ -55,6 +55,10 @@ const struct brim_lookup_variant *brim_lookup_chosen(const struct brim_lookup *l
 /* Mean number of products that 8 bits add up: what the proof found. */
 double brim_lookup_tile(const struct brim_lookup *lookup);
 
+/* Whether products of m rows are expected to be faster than brim_gemm_run()'s and brim_gemv_run()'s of
+ * the same codes: from costs measured in cache, and from the bytes that come from beyond it. */
+bool brim_lookup_pays(const struct brim_lookup *lookup, size_t m);
+
 /* Bytes of scratch that a run of m rows needs, 64-byte aligned. */
 size_t brim_lookup_scratch(const struct brim_lookup *lookup, size_t m);
 

@@ -10,6 +10,7 @@
 struct brim_lookup {
     const struct brim_lookup_variant *variant;
     const struct brim_epilogue_variant *finish;
+    uint32_t isa;                  /* of the context that made it */
     struct brim_epilogue epilogue; /* its offset is the one below */
     size_t n, k, segments;
     size_t panels, groups, blocks;

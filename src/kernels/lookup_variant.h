@@ -57,6 +57,14 @@ struct brim_lookup_finish {
     bool add; /* to what y holds */
 };
 
+/* Cycles for each k of a row: what brim_lookup_pays() weighs. Measured, in cache. */
+struct brim_lookup_cost {
+    double panel;  /* the lookups of a panel */
+    double single; /* of a panel, divided by the rows of a tile: indices, their unpacking */
+    double widen;  /* of a panel, divided by the products of a tile */
+    double table;  /* building */
+};
+
 struct brim_lookup_variant {
     const char *name; /* "avx2" */
     uint32_t isa;     /* enum brim_isa */
@@ -64,6 +72,7 @@ struct brim_lookup_variant {
     unsigned rows, panels;
     unsigned block; /* most steps of a block: tables of `rows` rows stay in the first-level cache */
     unsigned rank;  /* the allowed variant of highest rank runs */
+    struct brim_lookup_cost cost; /* 0: never chosen over multiplying */
     void (*build)(const struct brim_lookup_build *build);
     void (*run)(const struct brim_lookup_tile *tile);
     void (*finish)(const struct brim_lookup_finish *finish);

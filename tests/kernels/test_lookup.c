@@ -376,6 +376,50 @@ static void says_what_it_refuses(void **state)
     brim_ctx_free(ctx);
 }
 
+/* A lookup of `n` outputs under a level of the CPU: 8 weights of 1 and 8 of -1 in every 64. */
+static bool pays(const char *level, size_t m, size_t n, size_t k)
+{
+    brim_ctx_params ctx_params;
+    brim_ctx *ctx;
+    struct brim_lookup *lookup;
+    int32_t *w = must(calloc(n * k, sizeof *w));
+
+    brim_ctx_params_init(&ctx_params);
+    ctx_params.cpu = level;
+    assert_int_equal(brim_ctx_create(&ctx_params, &ctx), BRIM_OK);
+    for (size_t i = 0; i < n * k; i++) {
+        w[i] = i % 8 == 0 ? 1 : i % 8 == 1 ? -1 : 0;
+    }
+    ASSERT_OK(
+        ctx,
+        brim_lookup_create(
+            ctx,
+            &(struct brim_lookup_params){
+                .w = w, .n = n, .k = k, .segments = 1, .x_max = 15, .epilogue = {BRIM_EMIT_ACC}},
+            &lookup));
+    const bool answer = brim_lookup_pays(lookup, m);
+    brim_lookup_free(ctx, lookup);
+    brim_ctx_free(ctx);
+    free(w);
+    return answer;
+}
+
+static void knows_when_it_pays(void **state)
+{
+    (void)state;
+    assert_false(pays("scalar", 128, 768, 768));
+    if ((brim_cpu_detect() & BRIM_ISA_AVX2) != 0) {
+        assert_true(pays("avx2", 1, 768, 768));
+        assert_true(pays("avx2", 128, 768, 768));
+        assert_true(pays("avx2", 784, 128, 1152));
+        assert_false(pays("avx2", 784, 16, 144)); /* 48 of 64 lanes idle */
+    }
+    if ((brim_cpu_detect() & BRIM_ISA_AMX) != 0) {
+        assert_false(pays(NULL, 128, 768, 768));
+        assert_true(pays(NULL, 1, 768, 768));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +430,7 @@ int main(void)
         cmocka_unit_test(certified_tiles_are_used_whole),
         cmocka_unit_test(long_sums_leave_16_bits_in_time),
         cmocka_unit_test(says_what_it_refuses),
+        cmocka_unit_test(knows_when_it_pays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,6 +269,7 @@ const struct brim_lookup_variant brim_lookup_avx2 = {
     .panels = 1,
     .block = 128,
     .rank = 10,
+    .cost = {.panel = 0.68, .single = 0.55, .widen = 2.9, .table = 0.47},
     .build = brim_lookup_build_avx2,
     .run = run,
     .finish = brim_lookup_finish_avx2,

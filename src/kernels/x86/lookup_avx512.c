@@ -104,6 +104,7 @@ const struct brim_lookup_variant brim_lookup_avx512 = {
     .panels = 1,
     .block = 128,
     .rank = 20,
+    .cost = {.panel = 0.54, .single = 0.5, .widen = 3.0, .table = 0.47},
     .build = brim_lookup_build_avx2,
     .run = run,
     .finish = brim_lookup_finish_avx2,
