@@ -5,7 +5,11 @@
 
 const struct brim_epilogue_variant brim_epilogue_variants[] = {
     {"scalar", 0, brim_epilogue_scalar},
-#if defined(__aarch64__)
+#if defined(__x86_64__)
+    {"sse41", BRIM_ISA_SSE41, brim_epilogue_sse41},
+    {"avx2", BRIM_ISA_AVX2, brim_epilogue_avx2},
+    {"avx512", BRIM_ISA_AVX512, brim_epilogue_avx512},
+#elif defined(__aarch64__)
     {"neon", BRIM_ISA_NEON, brim_epilogue_neon},
 #elif defined(__wasm_simd128__)
     {"simd128", BRIM_ISA_SIMD128, brim_epilogue_simd128},

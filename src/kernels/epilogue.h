@@ -57,5 +57,6 @@ const struct brim_epilogue_variant *brim_epilogue_choose(uint32_t isa);
 
 /* What the table lists. */
 brim_epilogue_run brim_epilogue_scalar, brim_epilogue_neon, brim_epilogue_simd128;
+brim_epilogue_run brim_epilogue_sse41, brim_epilogue_avx2, brim_epilogue_avx512;
 
 #endif

@@ -110,5 +110,11 @@ extern const struct brim_gemm_variant brim_gemm_neon32_pairs;
 extern const struct brim_gemm_variant brim_gemm_relaxed16;
 extern const struct brim_gemm_variant brim_gemm_relaxed32;
 extern const struct brim_gemm_variant brim_gemm_simd128;
+extern const struct brim_gemm_variant brim_gemm_sse41_32, brim_gemm_sse41_pair, brim_gemm_sse41_16;
+extern const struct brim_gemm_variant brim_gemm_avx2_32, brim_gemm_avx2_pair, brim_gemm_avx2_16;
+extern const struct brim_gemm_variant brim_gemm_avx512_32, brim_gemm_avx512_pair;
+extern const struct brim_gemm_variant brim_gemm_avx512_16;
+extern const struct brim_gemm_variant brim_gemm_avxvnni;
+extern const struct brim_gemm_variant brim_gemm_avx512vnni;
 
 #endif

@@ -51,6 +51,9 @@ def stack_registers(code):
         arm = not any("%" in op for op in ops)
         target = (ops[0] if arm else ops[-1]).lstrip("%")
         sources = ops[1:] if arm else ops[:-1]
+        low = re.match(r"^(e([abcds][xip])|(r\d+)d)$", target)
+        if low and instruction.mnemonic not in ("cmp", "test"):  # clears the upper half
+            pointers.discard("r" + low[2] if low[2] else low[3])
         if target in fixed or not re.match(r"^(r[a-d]x|r[sd]i|rbp|r\d+|x\d+)$", target):
             continue
         if instruction.mnemonic in ("cmp", "test", "str", "stp", "push"):
@@ -67,7 +70,7 @@ def stack_registers(code):
 
 def moves_to_stack(instruction, pointers):
     if X86_VECTOR.search(instruction.text):
-        if instruction.mnemonic.startswith("vpbroadcast") or "{1to" in instruction.text:
+        if re.match(r"^(vp?broadcast.*|v?movd|v?movss)$", instruction.mnemonic) or "{1to" in instruction.text:
             return False  # a number, not a vector
         return any(register in pointers for register in X86_MEMORY.findall(instruction.text))
     if ARM_VECTOR.match(instruction.mnemonic) and re.search(r"(^|[{ ,])[qv]\d", " ".join(instruction.operands)):

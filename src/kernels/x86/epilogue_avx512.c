@@ -1,0 +1,94 @@
+/* epilogue_avx512.c - the epilogues on AVX-512. SPDX-License-Identifier: Apache-2.0
+ *
+ * 16 columns at a time, down all rows, the last ones under a mask: what belongs to a column is
+ * loaded once. The conversion rounds as the reference does, half to even.
+ */
+#include "kernels/epilogue.h"
+
+#include <immintrin.h>
+
+/* What belongs to up to 16 columns. */
+struct columns {
+    __mmask16 mask;
+    __m512i offset;
+    __m512 multiplier, bias;
+};
+
+static inline struct columns load_columns(const struct brim_epilogue *e, size_t c, size_t count)
+{
+    const __mmask16 mask = (__mmask16)(count < 16 ? (1u << count) - 1 : 0xffff);
+    struct columns v = {mask, _mm512_setzero_si512(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+
+    if (e->offset != NULL) {
+        v.offset = _mm512_maskz_loadu_epi32(mask, e->offset + c);
+    }
+    if (e->emit != BRIM_EMIT_ACC) {
+        v.multiplier = _mm512_maskz_loadu_ps(mask, e->multiplier + c);
+    }
+    if (e->emit == BRIM_EMIT_FLOAT && e->bias != NULL) {
+        v.bias = _mm512_maskz_loadu_ps(mask, e->bias + c);
+    }
+    return v;
+}
+
+static inline __m512i load_acc(const struct columns *v, const int32_t *total)
+{
+    return _mm512_add_epi32(_mm512_maskz_loadu_epi32(v->mask, total), v->offset);
+}
+
+static void emit_codes(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+{
+    const __m512 lo = _mm512_set1_ps(e->lo), hi = _mm512_set1_ps(e->hi);
+    const __m512i zero = _mm512_set1_epi32(e->zero);
+
+    for (size_t j = 0; j < b->columns; j += 16) {
+        const struct columns v = load_columns(e, b->first + j, b->columns - j);
+
+        for (size_t i = 0; i < b->rows; i++) {
+            const __m512i acc = load_acc(&v, b->total + i * b->stride + j);
+            const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), v.multiplier);
+            const __m512 clipped = _mm512_min_ps(_mm512_max_ps(y, lo), hi);
+            const __m512i code = _mm512_add_epi32(_mm512_cvtps_epi32(clipped), zero);
+
+            _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)b->y + i * b->y_stride + j, v.mask, code);
+        }
+    }
+}
+
+static void emit_floats(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+{
+    for (size_t j = 0; j < b->columns; j += 16) {
+        const struct columns v = load_columns(e, b->first + j, b->columns - j);
+
+        for (size_t i = 0; i < b->rows; i++) {
+            const __m512i acc = load_acc(&v, b->total + i * b->stride + j);
+            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), v.multiplier);
+
+            y = e->bias != NULL ? _mm512_add_ps(y, v.bias) : y;
+            _mm512_mask_storeu_ps((float *)b->y + i * b->y_stride + j, v.mask, y);
+        }
+    }
+}
+
+static void emit_acc(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+{
+    for (size_t j = 0; j < b->columns; j += 16) {
+        const struct columns v = load_columns(e, b->first + j, b->columns - j);
+
+        for (size_t i = 0; i < b->rows; i++) {
+            _mm512_mask_storeu_epi32((int32_t *)b->y + i * b->y_stride + j, v.mask,
+                                     load_acc(&v, b->total + i * b->stride + j));
+        }
+    }
+}
+
+void brim_epilogue_avx512(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+{
+    if (e->emit == BRIM_EMIT_CODES) {
+        emit_codes(e, b);
+    } else if (e->emit == BRIM_EMIT_FLOAT) {
+        emit_floats(e, b);
+    } else {
+        emit_acc(e, b);
+    }
+}
