@@ -10,8 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define K_MAX (1 << 19) /* 2-bit totals may be held times 4: 255 * 3 * 4 * 2^19 < 2^31 */
-#define CHUNK 8         /* panels between two epilogues: their totals stay in L1 */
+#define K_MAX (1 << 19)   /* 2-bit totals may be held times 4: 255 * 3 * 4 * 2^19 < 2^31 */
+#define CHUNK ((size_t)8) /* panels between two epilogues: their totals stay in L1 */
 
 struct brim_gemv {
     const struct brim_gemv_variant *variant;

@@ -14,4 +14,4 @@ const struct brim_gemv_variant *const brim_gemv_variants[] = {
     &brim_gemv_simd128,
 #endif
 };
-const size_t brim_gemv_variant_count = sizeof brim_gemv_variants / sizeof *brim_gemv_variants;
+const size_t brim_gemv_variant_count = sizeof brim_gemv_variants / sizeof brim_gemv_variants[0];

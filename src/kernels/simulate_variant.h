@@ -31,7 +31,7 @@ struct brim_simulate_tile {
     const int16_t *panel;
     const uint32_t *const *shared; /* [rows] */
     unsigned rows;                 /* 1..BRIM_SIMULATE_ROWS */
-    size_t count; /* at least 1 */
+    size_t count;                  /* at least 1 */
     unsigned shift; /* SATURATE: operands are scaled by 2^shift together, results are scaled back */
     int32_t lo, hi; /* CLAMP: the register's rails */
     int32_t *value; /* [rows][32] what the registers hold at the end */

@@ -14,10 +14,12 @@
 #include "kernels/gemm_variant.h"
 #include "kernels/sparse_gather.h"
 
+#include <assert.h>
 #include <string.h>
 
-#define STRIP_BYTES (24 * 1024) /* of x, which stays in L1 beside what is gathered and weights */
-#define STRIP_TILES 4           /* where it does not: so that weights are loaded less often */
+#define STRIP_BYTES                                                                                \
+    ((size_t)24 * 1024) /* of x, which stays in L1 beside what is gathered and weights */
+#define STRIP_TILES 4   /* where it does not: so that weights are loaded less often */
 
 struct block {
     struct brim_gemm *gemm;
@@ -91,6 +93,7 @@ static bool is_kept(const struct brim_sparse_params *p, const struct block *b, s
 static brim_status find_kept(brim_ctx *ctx, const struct brim_sparse_params *p, struct block *b,
                              size_t *index)
 {
+    assert(p->group > 0);
     for (size_t k = 0, in_group = 0; k < p->k; k++) {
         in_group = k % p->group == 0 ? 0 : in_group;
         if (!is_kept(p, b, k)) {
@@ -118,6 +121,7 @@ static brim_status make_pattern(const struct brim_sparse_params *p, struct brim_
     const size_t width = s->gather->width, last = p->k > width ? p->k - width : 0;
     size_t step = 0;
 
+    assert(width > 0);
     b->vectors = (b->filled + width - 1) / width;
     b->steps = brim_arena_zalloc(&s->arena, b->vectors, sizeof *b->steps);
     b->at = brim_arena_alloc(&s->arena, b->kept, sizeof *b->at);

@@ -8,4 +8,4 @@ const struct brim_sparse_gather *const brim_sparse_gathers[] = {
     &brim_sparse_gather_avx512vbmi,
 #endif
 };
-const size_t brim_sparse_gather_count = sizeof brim_sparse_gathers / sizeof *brim_sparse_gathers;
+const size_t brim_sparse_gather_count = sizeof brim_sparse_gathers / sizeof brim_sparse_gathers[0];

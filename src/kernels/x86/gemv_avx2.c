@@ -23,8 +23,8 @@ struct pair { /* outputs 0..7 and 8..15 */
 
 static inline struct pair load(const uint8_t *w)
 {
-    return (struct pair){_mm256_loadu_si256((const __m256i *)w),
-                         _mm256_loadu_si256((const __m256i *)(w + 32))};
+    return (struct pair){_mm256_loadu_si256((const void *)w),
+                         _mm256_loadu_si256((const void *)(w + 32))};
 }
 
 static inline __m256i quad(const uint8_t *x)
@@ -135,8 +135,8 @@ __attribute__((always_inline)) static inline void run(const struct brim_gemv_til
                   : bits == 4 ? block4(sum, t->x + k, w)
                               : block8(sum, t->x + k, w);
         }
-        _mm256_storeu_si256((__m256i *)y, sum.low);
-        _mm256_storeu_si256((__m256i *)(y + 8), sum.high);
+        _mm256_storeu_si256((void *)y, sum.low);
+        _mm256_storeu_si256((void *)(y + 8), sum.high);
     }
 }
 

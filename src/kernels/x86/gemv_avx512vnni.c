@@ -76,6 +76,7 @@ static inline void store(int32_t *y, struct sums s, unsigned bits)
 __attribute__((always_inline)) static inline void panels(const struct brim_gemv_tile *t,
                                                          unsigned bits, unsigned rows)
 {
+    const size_t step = (size_t)32 * bits; /* bytes of four quads */
     const uint8_t *w = t->w;
 
     for (size_t p = 0; p < t->panels; p++) {
@@ -85,8 +86,8 @@ __attribute__((always_inline)) static inline void panels(const struct brim_gemv_
         const uint8_t *x0 = t->x, *x1 = x0 + t->x_stride, *x2 = x1 + t->x_stride;
         const uint8_t *x3 = x2 + t->x_stride;
 
-        for (size_t k = 0; k < t->k; k += 16, w += 32 * bits) {
-            for (size_t line = 0; line < 32 * bits; line += 64) {
+        for (size_t k = 0; k < t->k; k += 16, w += step) {
+            for (size_t line = 0; line < step; line += 64) {
                 _mm_prefetch((const char *)(w + PREFETCH + line), _MM_HINT_T0);
             }
             const struct sums codes = unpack(w, bits);

@@ -17,8 +17,8 @@ struct pair { /* outputs 0..7 and 8..15 */
 
 static inline struct pair load(const uint8_t *w)
 {
-    return (struct pair){_mm256_loadu_si256((const __m256i *)w),
-                         _mm256_loadu_si256((const __m256i *)(w + 32))};
+    return (struct pair){_mm256_loadu_si256((const void *)w),
+                         _mm256_loadu_si256((const void *)(w + 32))};
 }
 
 /* Codes `shift` bits up in their bytes. */
@@ -42,15 +42,15 @@ static inline struct pair add(struct pair s, const uint8_t *x, struct pair w)
 
 static inline void store(int32_t *y, struct pair a, struct pair b)
 {
-    _mm256_storeu_si256((__m256i *)y, _mm256_add_epi32(a.low, b.low));
-    _mm256_storeu_si256((__m256i *)(y + 8), _mm256_add_epi32(a.high, b.high));
+    _mm256_storeu_si256((void *)y, _mm256_add_epi32(a.low, b.low));
+    _mm256_storeu_si256((void *)(y + 8), _mm256_add_epi32(a.high, b.high));
 }
 
 /* `bits` and `rows` are constants where this is called: no branch on them remains. */
 __attribute__((always_inline)) static inline void panels(const struct brim_gemv_tile *t,
                                                          unsigned bits, unsigned rows)
 {
-    const size_t quads = 8 / bits < 2 ? 2 : 8 / bits; /* of a step */
+    const size_t quads = bits == 8 ? 2 : 8 / bits; /* of a step */
     const char mask = (char)((1 << bits) - 1);
     const __m256i zero = _mm256_setzero_si256();
     const uint8_t *w = t->w;
@@ -61,7 +61,7 @@ __attribute__((always_inline)) static inline void panels(const struct brim_gemv_
         struct pair a0 = {start0, start0}, a1 = {start1, start1};
         struct pair b0 = {zero, zero}, b1 = b0;
 
-        for (size_t k = 0; k < t->k; k += 4 * quads, w += 8 * bits * quads) {
+        for (size_t k = 0; k < t->k; k += 4 * quads, w += quads * bits * 8) {
             const struct pair codes = load(w);
             const uint8_t *x0 = t->x + k, *x1 = x0 + t->x_stride;
 
@@ -72,11 +72,11 @@ __attribute__((always_inline)) static inline void panels(const struct brim_gemv_
 #define TWO_QUADS(first, c, d)                                                                     \
     {                                                                                              \
         const struct pair even = c, odd = d;                                                       \
-        a0 = add(a0, x0 + (first)*4, even);                                                        \
-        b0 = add(b0, x0 + (first)*4 + 4, odd);                                                     \
+        a0 = add(a0, x0 + 4 * (size_t)(first), even);                                              \
+        b0 = add(b0, x0 + 4 * (size_t)(first) + 4, odd);                                           \
         if (rows > 1) {                                                                            \
-            a1 = add(a1, x1 + (first)*4, even);                                                    \
-            b1 = add(b1, x1 + (first)*4 + 4, odd);                                                 \
+            a1 = add(a1, x1 + 4 * (size_t)(first), even);                                          \
+            b1 = add(b1, x1 + 4 * (size_t)(first) + 4, odd);                                       \
         }                                                                                          \
     }
             if (bits == 8) {

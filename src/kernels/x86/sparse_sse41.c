@@ -13,7 +13,7 @@
 
 static inline __m128i load(const uint8_t *p)
 {
-    return _mm_loadu_si128((const __m128i *)p);
+    return _mm_loadu_si128((const void *)p);
 }
 
 static inline __m128i step(const uint8_t *x, const uint32_t *at, const uint8_t *take, size_t i)
@@ -37,7 +37,7 @@ static void run_vector(const struct brim_sparse_pick *p, size_t steps, const uin
         for (size_t s = 2; s < steps; s++) {
             codes = _mm_or_si128(codes, step(x, at, take, s));
         }
-        _mm_storeu_si128((__m128i *)y, _mm_xor_si128(codes, flip));
+        _mm_storeu_si128((void *)y, _mm_xor_si128(codes, flip));
     }
 }
 
