@@ -16,7 +16,7 @@
 #include "kernels/gemm_variant.h"
 
 #define TURNS    15
-#define SECONDS  0.02 /* of a turn, at least */
+#define TURN     0.01 /* seconds, at least */
 #define VARIANTS 16
 
 static const struct shape {
@@ -27,7 +27,7 @@ static double now(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -38,17 +38,19 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double one_turn(const struct brim_gemm *gemm, const struct brim_gemm_rows *rows)
+/* Seconds of a run, of as many as take TURN seconds: asking for the time may cost as much as a run. */
+static double one_turn(const struct brim_gemm *gemm, const struct brim_gemm_rows *rows, int *runs)
 {
-    const double begin = now();
-    double end = begin;
-    int runs = 0;
-
-    for (; end - begin < SECONDS; runs++) {
-        brim_gemm_run(gemm, rows);
-        end = now();
+    for (;; *runs *= 2) {
+        const double begin = now();
+        for (int i = 0; i < *runs; i++) {
+            brim_gemm_run(gemm, rows);
+        }
+        const double seconds = now() - begin;
+        if (seconds >= TURN) {
+            return seconds / *runs;
+        }
     }
-    return (end - begin) / runs;
 }
 
 static void bench(brim_ctx *ctx, const struct shape *s)
@@ -56,6 +58,7 @@ static void bench(brim_ctx *ctx, const struct shape *s)
     struct brim_rng rng;
     struct brim_gemm *gemm[VARIANTS];
     double turn[VARIANTS][TURNS];
+    int runs[VARIANTS];
     size_t scratch = 1;
     int32_t *w = brim_alloc(ctx, s->n * s->k, sizeof *w),
             *y = brim_alloc(ctx, s->m * s->n, sizeof *y);
@@ -78,6 +81,7 @@ static void bench(brim_ctx *ctx, const struct shape *s)
                                            .x_max = 127,
                                            .epilogue = {.emit = BRIM_EMIT_ACC},
                                            .variant = brim_gemm_variants[v]->name};
+        runs[v] = 1;
         if (brim_gemm_create(ctx, &p, &gemm[v]) != BRIM_OK) {
             gemm[v] = NULL;
             brim_clear_error(ctx);
@@ -90,7 +94,7 @@ static void bench(brim_ctx *ctx, const struct shape *s)
         .m = s->m, .x = x, .x_stride = s->k, .y = y, .y_stride = s->n, .scratch = space};
     for (int t = 0; t < TURNS; t++) {
         for (size_t v = 0; v < brim_gemm_variant_count && v < VARIANTS; v++) {
-            turn[v][t] = gemm[v] != NULL ? one_turn(gemm[v], &rows) : 0;
+            turn[v][t] = gemm[v] != NULL ? one_turn(gemm[v], &rows, &runs[v]) : 0;
         }
     }
     printf("%zux%zux%zu:", s->m, s->n, s->k);
