@@ -9,6 +9,13 @@ const struct brim_lookup_variant *const brim_lookup_variants[] = {
     &brim_lookup_avx2,
     &brim_lookup_avx512,
     &brim_lookup_avx512vbmi,
+#elif defined(__aarch64__)
+    &brim_lookup_neon,
+#elif defined(__wasm_simd128__)
+    &brim_lookup_simd128,
+#    if defined(__wasm_relaxed_simd__)
+    &brim_lookup_relaxed,
+#    endif
 #endif
 };
 

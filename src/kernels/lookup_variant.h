@@ -79,7 +79,7 @@ struct brim_lookup_variant {
 };
 
 extern const struct brim_lookup_variant brim_lookup_scalar, brim_lookup_avx2, brim_lookup_avx512,
-    brim_lookup_avx512vbmi;
+    brim_lookup_avx512vbmi, brim_lookup_neon, brim_lookup_relaxed, brim_lookup_simd128;
 
 /* What the variants of AVX-512 share with AVX2's. */
 void brim_lookup_build_avx2(const struct brim_lookup_build *b);

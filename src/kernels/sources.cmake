@@ -29,14 +29,15 @@ target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernel
 target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)
 target_sources(brim PRIVATE src/kernels/sparse.c src/kernels/sparse_table.c)
 
-# gcc 12 orders AArch64's loads before it hands out registers, and runs out of them.
-set(in_order $<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>)
+# gcc 12 would load and add earlier than it has registers for.
+set(in_order "$<$<C_COMPILER_ID:GNU>:-fno-schedule-insns;-fno-tree-reassoc;-fno-tree-ter>")
 
 brim_kernel(arm/epilogue_neon.c)
 brim_kernel(arm/gemm_dotprod.c -march=armv8.2-a+dotprod ${in_order})
 brim_kernel(arm/gemm_neon.c ${in_order})
 brim_kernel(arm/gemv_dotprod.c -march=armv8.2-a+dotprod ${in_order})
 brim_kernel(arm/gemv_neon.c ${in_order})
+brim_kernel(arm/lookup_neon.c ${in_order})
 brim_kernel(ref/epilogue_scalar.c)
 brim_kernel(ref/gemm_scalar.c)
 brim_kernel(ref/gemv_scalar.c)
@@ -47,6 +48,8 @@ brim_kernel(wasm/epilogue_simd128.c)
 brim_kernel(wasm/gemm_relaxed.c)
 brim_kernel(wasm/gemm_simd128.c)
 brim_kernel(wasm/gemv_simd128.c)
+brim_kernel(wasm/lookup_relaxed.c)
+brim_kernel(wasm/lookup_simd128.c)
 brim_kernel(x86/epilogue_avx2.c -mavx2)
 brim_kernel(x86/epilogue_avx512.c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 brim_kernel(x86/epilogue_sse41.c -msse4.1)
