@@ -18,12 +18,66 @@
 /* Bytes of x that stay in L2 while all panels pass. */
 #define ROWS_BYTES ((size_t)1 << 20)
 
+/* ---- plans ---- */
+
+/* The consecutive spans of one block of the reduction. */
+struct piece {
+    const struct brim_gemm_span *span;
+    size_t spans;
+};
+
+/* How a run of m rows goes about it. */
+struct plan {
+    size_t rows;                     /* at a time: the most, or for m rows */
+    size_t block, blocks;            /* of the reduction: quads, number */
+    size_t x_stride;                 /* of copied rows */
+    size_t pieces, spans, totals, x; /* offsets into scratch: [tiles][blocks], ... */
+    size_t bytes;
+    unsigned tile_rows, tile_panels, unit; /* largest of the variants */
+};
+
+static size_t align64(size_t v)
+{
+    return (v + 63) & ~(size_t)63;
+}
+
+static size_t span_bound(const struct brim_gemm_packed *g, unsigned tile)
+{
+    return g->segments + g->quads / brim_gemm_tile_quads(g, tile) + 1;
+}
+
+/* What does not depend on the number of rows: runs of few rows are short, and divisions are not. */
+static struct plan make_plan(const struct brim_gemm_packed *g,
+                             const struct brim_gemm_variant *const *of)
+{
+    struct plan plan = {.tile_rows = 1, .tile_panels = 1, .unit = 1};
+    size_t spans = 0;
+
+    for (size_t i = 0; i < g->panels; i++) {
+        plan.tile_rows = of[i]->rows > plan.tile_rows ? of[i]->rows : plan.tile_rows;
+        plan.tile_panels = of[i]->panels > plan.tile_panels ? of[i]->panels : plan.tile_panels;
+        plan.unit = of[i]->unit > plan.unit ? of[i]->unit : plan.unit;
+    }
+    plan.block = plan.unit > 1 ? g->panel_quads : g->block;
+    plan.blocks = (g->quads + plan.block - 1) / plan.block;
+    plan.rows = brim_max_size(ROWS_BYTES / (4 * g->panel_quads), plan.tile_rows);
+    plan.x_stride = 4 * g->panel_quads;
+    plan.x_stride += plan.x_stride % 2048 == 0 ? 64 : 0; /* rows in different sets of L1 */
+    for (unsigned tile = 0; tile < BRIM_GEMM_TILES; tile++) {
+        spans += span_bound(g, tile);
+    }
+    plan.spans = align64(BRIM_GEMM_TILES * plan.blocks * sizeof(struct piece));
+    plan.totals = plan.spans + align64(spans * sizeof(struct brim_gemm_span));
+    return plan;
+}
+
 struct brim_gemm {
     struct brim_gemm_packed packed;
     struct brim_epilogue epilogue;
     const struct brim_epilogue_variant *finish;
     const struct brim_gemm_variant **many, **few; /* [panels] */
-    uint8_t tiles;                                /* bit i: some panels' 16-bit sums have it */
+    struct plan many_plan, few_plan;
+    uint8_t tiles; /* bit i: some panels' 16-bit sums have it */
 };
 
 /* ---- panels that one tile can have ---- */
@@ -115,6 +169,8 @@ static brim_status fill(brim_ctx *ctx, const struct brim_gemm_params *p, struct 
     }
     BRIM_TRY(choose(ctx, p->variant, g));
     g->tiles = tiles_used(&g->packed, g->many) | tiles_used(&g->packed, g->few);
+    g->many_plan = make_plan(&g->packed, g->many);
+    g->few_plan = make_plan(&g->packed, g->few);
     return BRIM_OK;
 }
 
@@ -181,65 +237,15 @@ const struct brim_gemm_variant *brim_gemm_chosen(const struct brim_gemm *gemm, s
 
 /* ---- scratch ---- */
 
-/* The consecutive spans of one block of the reduction. */
-struct piece {
-    const struct brim_gemm_span *span;
-    size_t spans;
-};
-
-/* How a run of m rows goes about it. */
-struct plan {
-    size_t rows;                     /* at a time */
-    size_t block, blocks;            /* of the reduction: quads, number */
-    size_t x_stride;                 /* of copied rows */
-    size_t pieces, spans, totals, x; /* offsets into scratch: [tiles][blocks], ... */
-    size_t bytes;
-    unsigned tile_rows, tile_panels, unit; /* largest of the variants */
-};
-
-static size_t align64(size_t v)
+/* For m rows: blocks of nearly as many, in whole tiles. */
+static struct plan plan_for(const struct brim_gemm *gemm, size_t m)
 {
-    return (v + 63) & ~(size_t)63;
-}
+    struct plan plan = m <= BRIM_GEMM_FEW ? gemm->few_plan : gemm->many_plan;
+    const size_t times = m <= plan.rows ? 1 : (m + plan.rows - 1) / plan.rows;
 
-static size_t span_bound(const struct brim_gemm_packed *g, unsigned tile)
-{
-    return g->segments + g->quads / brim_gemm_tile_quads(g, tile) + 1;
-}
-
-static void measure_variants(const struct brim_gemm *g, size_t m, struct plan *plan)
-{
-    plan->tile_rows = plan->tile_panels = plan->unit = 1;
-    const struct brim_gemm_variant *const *of = chosen(g, m);
-
-    for (size_t i = 0; i < g->packed.panels; i++) {
-        plan->tile_rows = of[i]->rows > plan->tile_rows ? of[i]->rows : plan->tile_rows;
-        plan->tile_panels = of[i]->panels > plan->tile_panels ? of[i]->panels : plan->tile_panels;
-        plan->unit = of[i]->unit > plan->unit ? of[i]->unit : plan->unit;
-    }
-}
-
-static struct plan make_plan(const struct brim_gemm *gemm, size_t m)
-{
-    const struct brim_gemm_packed *g = &gemm->packed;
-    struct plan plan = {0};
-    size_t spans = 0;
-
-    measure_variants(gemm, m, &plan);
-    plan.block = plan.unit > 1 ? g->panel_quads : g->block;
-    plan.blocks = (g->quads + plan.block - 1) / plan.block;
-    const size_t most = brim_max_size(ROWS_BYTES / (4 * g->panel_quads), plan.tile_rows);
-    const size_t times = (m + most - 1) / most;
-    plan.rows = times == 0 ? 1 : (m + times - 1) / times;
+    plan.rows = times == 1 ? brim_max_size(m, 1) : (m + times - 1) / times;
     plan.rows = (plan.rows + plan.tile_rows - 1) / plan.tile_rows * plan.tile_rows;
-    plan.x_stride = 4 * g->panel_quads;
-    plan.x_stride += plan.x_stride % 2048 == 0 ? 64 : 0; /* rows in different sets of L1 */
-    for (unsigned tile = 0; tile < BRIM_GEMM_TILES; tile++) {
-        spans += span_bound(g, tile);
-    }
     const size_t total_rows = plan.blocks > 1 ? plan.rows : plan.tile_rows;
-    plan.spans = align64(BRIM_GEMM_TILES * plan.blocks * sizeof(struct piece));
-    plan.totals = plan.spans + align64(spans * sizeof(struct brim_gemm_span));
     plan.x = plan.totals + total_rows * plan.tile_panels * BRIM_GEMM_PANEL * sizeof(int32_t);
     plan.bytes = plan.x + brim_min_size(plan.rows, m) * plan.x_stride;
     return plan;
@@ -247,7 +253,7 @@ static struct plan make_plan(const struct brim_gemm *gemm, size_t m)
 
 size_t brim_gemm_scratch(const struct brim_gemm *gemm, size_t m)
 {
-    return make_plan(gemm, m).bytes;
+    return plan_for(gemm, m).bytes;
 }
 
 /* ---- x ---- */
@@ -471,7 +477,7 @@ static void run_block(struct run *r, size_t block)
 void brim_gemm_run(const struct brim_gemm *gemm, const struct brim_gemm_rows *rows)
 {
     const struct brim_gemm_packed *g = &gemm->packed;
-    const struct plan plan = make_plan(gemm, rows->m);
+    const struct plan plan = plan_for(gemm, rows->m);
     uint8_t *const scratch = rows->scratch, *const x = scratch + plan.x;
     const bool copy = needs_copy(g, rows, plan.unit);
     struct run r = {.gemm = gemm,
