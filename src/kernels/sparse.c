@@ -19,7 +19,7 @@
 
 #define STRIP_BYTES                                                                                \
     ((size_t)24 * 1024) /* of x, which stays in L1 beside what is gathered and weights */
-#define STRIP_TILES 4   /* where it does not: so that weights are loaded less often */
+#define STRIP_TILES 4   /* where it does not, or tile registers are shaped in every strip */
 
 struct block {
     struct brim_gemm *gemm;
@@ -291,8 +291,9 @@ const struct brim_sparse_gather *brim_sparse_gather_chosen(const struct brim_spa
 /* Rows that are gathered at a time: whole tiles. */
 static size_t strip_rows(const struct brim_sparse *s, size_t m)
 {
-    const size_t tile = brim_sparse_chosen(s, m)->rows, tiles = STRIP_BYTES / (s->k * tile);
-    const size_t rows = tile * (tiles < 2 ? STRIP_TILES : tiles);
+    const struct brim_gemm_variant *v = brim_sparse_chosen(s, m);
+    const size_t tiles = STRIP_BYTES / (s->k * v->rows);
+    const size_t rows = v->rows * (tiles == 0 || v->begin != NULL ? STRIP_TILES : tiles);
 
     return rows < m || m == 0 ? rows : m;
 }
