@@ -64,6 +64,27 @@ struct brim_dot_rows {
 
 void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim_dot_rows *rows);
 
+/* What one register for the whole reduction would go through, at every width at once: it leaves P
+ * bits on the way exactly when [least, most] does, and in the end when total does. */
+struct brim_dot_extremes {
+    size_t group, m;
+    const void *x; /* as in brim_dot_rows */
+    enum brim_dot_codes codes;
+    size_t x_stride;
+    int32_t *total, *least,
+        *most; /* row i at i*y_stride: n / groups exact sums, and the extremes of
+                                      their prefixes in K order, 0 included */
+    size_t y_stride;
+    void *scratch;
+};
+
+/* The kernel was made to count, and every partial sum fits int32. */
+bool brim_dot_kernel_has_extremes(const struct brim_dot_kernel *kernel);
+
+/* For such a kernel, whatever its datapath; fastest where that is NULL. */
+void brim_dot_kernel_extremes(const struct brim_dot_kernel *kernel,
+                              const struct brim_dot_extremes *rows);
+
 /* Add `from` into `to`. */
 void brim_dot_counts_add(struct brim_dot_counts *to, const struct brim_dot_counts *from);
 

@@ -252,14 +252,16 @@ void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_sim
     find_eventful(c);
 }
 
-void brim_cells_extremes(const struct brim_dot_passes *p, const struct brim_simulate_variant *v,
-                         const struct brim_cell_operands *o, size_t k, struct brim_cells *c,
+void brim_cells_extremes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, struct brim_cells *c,
                          struct brim_cell_luck *luck)
 {
     const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+    struct brim_dot_passes p = plan->passes;
     struct exact whole;
 
-    range(p, v, o, c->rows, 0, k, &whole, luck);
+    p.prefixes16 = p.prefixes16 && plan->lanes.n_stages == 1; /* of tiles, not of the reduction */
+    range(&p, v, o, c->rows, 0, plan->lanes.k, &whole, luck);
     memcpy(c->total, whole.sum, n * sizeof *c->total);
     memcpy(c->least, whole.least, n * sizeof *c->least);
     memcpy(c->most, whole.most, n * sizeof *c->most);

@@ -60,8 +60,8 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
 void brim_cells_finish(const struct brim_lane_stage *stage, struct brim_cells *c, size_t row);
 
 /* Whole reductions: total, least and most, whatever the plan's datapath. */
-void brim_cells_extremes(const struct brim_dot_passes *p, const struct brim_simulate_variant *v,
-                         const struct brim_cell_operands *o, size_t k, struct brim_cells *c,
+void brim_cells_extremes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, struct brim_cells *c,
                          struct brim_cell_luck *luck);
 
 #endif

@@ -279,3 +279,49 @@ void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim
         brim_dot_counts_add(rows->counts, &counts);
     }
 }
+
+bool brim_dot_kernel_has_extremes(const struct brim_dot_kernel *kernel)
+{
+    return kernel->plan.lanes.count && kernel->plan.sums32;
+}
+
+/* Codes or datapaths that the simulator's passes do not take. */
+static void extremes_one_by_one(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                                const struct brim_dot_extremes *e)
+{
+    int32_t *x = (int32_t *)(void *)((char *)r->scratch + d->widened);
+
+    for (size_t i = 0; i < r->m; i++) {
+        brim_dot_widen(r, i, d->k, x);
+        for (size_t c = 0; c < d->outputs; c++) {
+            const int32_t *w = d->w + (r->group * d->outputs + c) * d->k;
+            int32_t sum = 0, least = 0, most = 0;
+
+            for (size_t j = 0; j < d->k; j++) {
+                sum += w[j] * x[j];
+                least = sum < least ? sum : least;
+                most = sum > most ? sum : most;
+            }
+            e->total[i * e->y_stride + c] = sum;
+            e->least[i * e->y_stride + c] = least;
+            e->most[i * e->y_stride + c] = most;
+        }
+    }
+}
+
+void brim_dot_kernel_extremes(const struct brim_dot_kernel *kernel,
+                              const struct brim_dot_extremes *rows)
+{
+    const struct brim_dot_rows r = {.group = rows->group,
+                                    .m = rows->m,
+                                    .x = rows->x,
+                                    .codes = rows->codes,
+                                    .x_stride = rows->x_stride,
+                                    .scratch = rows->scratch};
+
+    if (kernel->plan.path == BRIM_DOT_SIMULATE) {
+        brim_dot_simulate_extremes(kernel, &r, rows);
+    } else {
+        extremes_one_by_one(kernel, &r, rows);
+    }
+}

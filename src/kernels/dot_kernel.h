@@ -73,5 +73,7 @@ void brim_dot_lanes_run(const struct brim_dot_kernel *d, const struct brim_dot_r
 brim_status brim_dot_simulate_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
 void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
                            struct brim_dot_counts *counts);
+void brim_dot_simulate_extremes(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                                const struct brim_dot_extremes *e);
 
 #endif

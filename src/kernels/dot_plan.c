@@ -273,7 +273,8 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
     BRIM_TRY(find_facts(ctx, p, dp, &f, bound));
     *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
     plan->total = !p->count && is_total(dp, &f);
-    plan->fits32 = f.magnitude < INT64_C(1) << 31 || dp->stage[dp->n_stages - 1].width <= 32;
+    plan->sums32 = f.magnitude < INT64_C(1) << 31;
+    plan->fits32 = plan->sums32 || dp->stage[dp->n_stages - 1].width <= 32;
     plan->codes8 = f.w_lo >= -128 && f.w_hi <= 127 && f.magnitude < INT64_C(1) << 30 &&
                    ((p->x_min >= 0 && p->x_max <= 255) || (p->x_min >= -128 && p->x_max <= 127));
     const bool narrow = f.magnitude < INT64_C(1) << 30;

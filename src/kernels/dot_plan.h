@@ -28,6 +28,7 @@ struct brim_dot_plan {
     enum brim_dot_path path;
     bool total;                  /* results are the plain totals, and nothing is counted */
     bool fits32;                 /* results fit int32 */
+    bool sums32;                 /* partial sums fit int32, in any order */
     bool codes8;                 /* codes fit gemm.h and so do the totals */
     struct brim_lane_plan lanes; /* GEMM: one stage, whose value kind finishes the total */
     struct brim_dot_passes passes;

@@ -112,6 +112,7 @@ static void pack_row(const struct brim_dot_rows *r, size_t row, size_t k, unsign
 struct job {
     const struct brim_dot_kernel *d;
     const struct brim_dot_rows *r;
+    const struct brim_dot_extremes *extremes; /* asked for instead of values and counts, or NULL */
     struct brim_dot_counts *counts;
     const uint8_t *bound; /* of the group's outputs */
     uint32_t *plain, *scaled;
@@ -125,6 +126,13 @@ struct job {
 struct place {
     bool lanes_are_rows;
     size_t row0, rows, output0, outputs;
+};
+
+/* Element (row, output) at row * stride + output of y32, or of y where that is NULL. */
+struct target {
+    int64_t *y;
+    int32_t *y32;
+    size_t stride;
 };
 
 static void job_start(struct job *job, const struct brim_dot_kernel *d,
@@ -169,46 +177,52 @@ static void copy64(const int32_t *from, size_t n, int64_t *to)
     }
 }
 
-/* The values of a pair's two outputs, a row each 16 apart. */
-static void write_pair(const struct brim_dot_rows *r, const struct place *p, size_t pair,
+/* The results of a pair's two outputs, a row each 16 apart. */
+static void write_pair(const struct target *t, const struct place *p, size_t pair,
                        const int32_t *value)
 {
-    const size_t at = p->row0 * r->y_stride + p->output0 + 2 * pair;
+    const size_t at = p->row0 * t->stride + p->output0 + 2 * pair;
     const bool both = 2 * pair + 1 < p->outputs;
 
-    if (r->y32 != NULL) {
+    if (t->y32 != NULL) {
         for (size_t d = 0; d < p->rows; d++) {
-            r->y32[at + d * r->y_stride] = value[d];
+            t->y32[at + d * t->stride] = value[d];
         }
         for (size_t d = 0; both && d < p->rows; d++) {
-            r->y32[at + d * r->y_stride + 1] = value[WORDS + d];
+            t->y32[at + d * t->stride + 1] = value[WORDS + d];
         }
         return;
     }
     for (size_t d = 0; d < p->rows; d++) {
-        r->y[at + d * r->y_stride] = value[d];
+        t->y[at + d * t->stride] = value[d];
     }
     for (size_t d = 0; both && d < p->rows; d++) {
-        r->y[at + d * r->y_stride + 1] = value[WORDS + d];
+        t->y[at + d * t->stride + 1] = value[WORDS + d];
+    }
+}
+
+static void write_lanes(const struct target *t, const struct place *p, unsigned rows,
+                        const int32_t *lanes)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const size_t at = (p->row0 + i) * t->stride + p->output0;
+        const int32_t *value = lanes + i * LANES;
+
+        if (p->lanes_are_rows) {
+            write_pair(t, p, i, value);
+        } else if (t->y32 != NULL) {
+            copy32(value, p->outputs, t->y32 + at);
+        } else {
+            copy64(value, p->outputs, t->y + at);
+        }
     }
 }
 
 static void write_values(const struct job *job, const struct place *p, const struct brim_cells *c)
 {
-    const struct brim_dot_rows *r = job->r;
+    const struct target t = {job->r->y, job->r->y32, job->r->y_stride};
 
-    for (size_t i = 0; i < c->rows; i++) {
-        const size_t at = (p->row0 + i) * r->y_stride + p->output0;
-        const int32_t *value = c->value + i * LANES;
-
-        if (p->lanes_are_rows) {
-            write_pair(r, p, i, value);
-        } else if (r->y32 != NULL) {
-            copy32(value, p->outputs, r->y32 + at);
-        } else {
-            copy64(value, p->outputs, r->y + at);
-        }
-    }
+    write_lanes(&t, p, c->rows, c->value);
 }
 
 /* Cells in which a product does not fit and that matters, by the reference. */
@@ -284,12 +298,30 @@ static void find_values(const struct job *job, const struct brim_cell_operands *
     brim_cells_values(plan, job->d->simulate, plan->passes.w_shift > 0 ? scaled : plain, wanted, c);
 }
 
+static void find_extremes(struct job *job, const struct place *p,
+                          const struct brim_cell_operands *plain, struct brim_cells *c)
+{
+    const struct brim_dot_kernel *d = job->d;
+    const struct brim_dot_extremes *e = job->extremes;
+    const struct target total = {NULL, e->total, e->y_stride},
+                        least = {NULL, e->least, e->y_stride}, most = {NULL, e->most, e->y_stride};
+
+    brim_cells_extremes(&d->plan, d->simulate, plain, c, &job->luck);
+    write_lanes(&total, p, c->rows, c->total);
+    write_lanes(&least, p, c->rows, c->least);
+    write_lanes(&most, p, c->rows, c->most);
+}
+
 static void run_cells(struct job *job, const struct place *p,
                       const struct brim_cell_operands *plain,
                       const struct brim_cell_operands *scaled, struct brim_cells *c)
 {
     const struct brim_dot_plan *plan = &job->d->plan;
 
+    if (job->extremes != NULL) {
+        find_extremes(job, p, plain, c);
+        return;
+    }
     if (plan->lanes.count && nothing_to_count(job, p->output0, p->outputs)) {
         brim_cells_totals(plan, job->d->simulate, plain, c);
         write_values(job, p, c);
@@ -403,11 +435,24 @@ static void run_rows(struct job *job, struct brim_cells *c)
     }
 }
 
+static void run_all(struct job *job)
+{
+    const struct brim_dot_kernel *d = job->d;
+    const size_t m = job->r->m;
+    struct brim_cells cells;
+
+    /* Panels of cells; packing 16 rows costs about two. */
+    if ((m + WORDS - 1) / WORDS * (d->pairs + 2) < m * d->panels) {
+        run_rows(job, &cells);
+    } else {
+        run_outputs(job, &cells);
+    }
+}
+
 void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
                            struct brim_dot_counts *counts)
 {
     struct job job;
-    struct brim_cells cells;
 
     if (r->m == 0 || d->outputs == 0) {
         return;
@@ -416,12 +461,19 @@ void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_do
     counts->min_width = r->counts != NULL ? r->counts->min_width : 0;
     if (d->gemm != NULL && nothing_to_count(&job, 0, d->outputs)) {
         brim_dot_gemm8_run(d, r);
-        return;
-    }
-    /* Panels of cells; packing 16 rows costs about two. */
-    if ((r->m + WORDS - 1) / WORDS * (d->pairs + 2) < r->m * d->panels) {
-        run_rows(&job, &cells);
     } else {
-        run_outputs(&job, &cells);
+        run_all(&job);
+    }
+}
+
+void brim_dot_simulate_extremes(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                                const struct brim_dot_extremes *e)
+{
+    struct job job;
+
+    if (r->m > 0 && d->outputs > 0) {
+        job_start(&job, d, r, NULL);
+        job.extremes = e;
+        run_all(&job);
     }
 }

@@ -276,12 +276,90 @@ static void safe_layers_are_counted_as_well(void **state)
     brim_ctx_free(ctx);
 }
 
+static void check_extremes(brim_ctx *ctx, struct brim_rng *rng, const struct layer *l)
+{
+    struct problem p = {0};
+    struct brim_dot_kernel *kernel;
+
+    make_problem(ctx, rng, l, &p);
+    const struct brim_dot_kernel_params params = {.w = p.w,
+                                                  .n = l->n,
+                                                  .k = l->k,
+                                                  .groups = l->groups,
+                                                  .x_min = l->x_min,
+                                                  .x_max = l->x_max,
+                                                  .datapath = &p.dp,
+                                                  .count = true};
+    ASSERT_OK(ctx, brim_dot_kernel_create(ctx, &params, &kernel));
+    assert_true(brim_dot_kernel_has_extremes(kernel));
+    int32_t *y = brim_alloc(ctx, 3 * l->m * l->n + 1, sizeof *y);
+    int32_t *total = y, *least = y + l->m * l->n, *most = y + 2 * l->m * l->n;
+    void *scratch = brim_alloc(ctx, brim_dot_kernel_scratch(kernel) + 1, 1);
+    for (size_t g = 0; g < l->groups; g++) {
+        const size_t first = g * (l->n / l->groups);
+        const struct brim_dot_extremes rows = {.group = g,
+                                               .m = l->m,
+                                               .x = p.x + g * (l->k + 1),
+                                               .x_stride = l->groups * (l->k + 1),
+                                               .total = total + first,
+                                               .least = least + first,
+                                               .most = most + first,
+                                               .y_stride = l->n,
+                                               .scratch = scratch};
+
+        brim_dot_kernel_extremes(kernel, &rows);
+    }
+    for (size_t i = 0; i < l->m * l->n; i++) {
+        const size_t row = i / l->n, c = i % l->n, g = c / (l->n / l->groups);
+        int64_t sum = 0, lo = 0, hi = 0;
+
+        for (size_t j = 0; j < l->k; j++) {
+            sum += (int64_t)p.w[c * l->k + j] * p.x[(row * l->groups + g) * (l->k + 1) + j];
+            lo = brim_min_i64(lo, sum);
+            hi = brim_max_i64(hi, sum);
+        }
+        assert_int_equal(total[i], sum);
+        assert_int_equal(least[i], lo);
+        assert_int_equal(most[i], hi);
+    }
+    brim_free(ctx, scratch);
+    brim_free(ctx, y);
+    brim_dot_kernel_free(ctx, kernel);
+    free_problem(ctx, &p);
+}
+
+static void extremes_are_those_of_the_prefixes(void **state)
+{
+    static const char *const text[] = {"64", "16s", "9/16,20", "12q1"};
+    static const struct layer shape[] = {
+        {.n = 40, .k = 150, .groups = 1, .m = 11, .w_max = 127, .x_max = 255},
+        {.n = 40, .k = 150, .groups = 1, .m = 11, .w_max = 3, .x_min = -8, .x_max = 7},
+        {.n = 12, .k = 27, .groups = 4, .m = 37, .w_max = 127, .x_max = 255, .climbs = true},
+        {.n = 5, .k = 20, .groups = 1, .m = 3, .w_max = 900, .x_max = 65535},
+    };
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 38, 0);
+    for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
+        for (size_t t = 0; t < sizeof text / sizeof *text; t++) {
+            struct layer l = shape[s];
+
+            l.datapath = text[t];
+            check_extremes(ctx, &rng, &l);
+        }
+    }
+    brim_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_equal_the_reference),
         cmocka_unit_test(layers_equal_the_datapath),
         cmocka_unit_test(safe_layers_are_counted_as_well),
+        cmocka_unit_test(extremes_are_those_of_the_prefixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
