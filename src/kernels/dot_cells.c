@@ -221,7 +221,35 @@ static void find_eventful(struct brim_cells *c)
     }
 }
 
-void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+/* One register behind short tiles, without events: the extremes of all tiles, and of all totals of
+ * tiles, tell whether any of them had one. */
+static void tile_prefixes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                          const struct brim_cell_operands *o, struct brim_cells *c)
+{
+    const struct brim_lane_stage *s = &plan->lanes.stage[0];
+    const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = tile_at(o, c->rows, 0, plan->lanes.k, shared);
+    struct exact within, ends;
+
+    t.tile = s->tile;
+    t.value = c->total;
+    t.least = within.least;
+    t.most = within.most;
+    t.tile_least = ends.least;
+    t.tile_most = ends.most;
+    v->pass[BRIM_SUM32](&t);
+    v->pass[BRIM_TILES_RANGE32](&t);
+    widen_extremes(&within, n, c);
+    if (s->event == BRIM_LANE_PREFIX || s->event == BRIM_LANE_TOTAL) {
+        judge_prefixes(s, &ends, n, c->persistent);
+    }
+    if (s->event == BRIM_LANE_PREFIX || s->event == BRIM_LANE_SPILLS) {
+        judge_prefixes(s, &within, n, c->exit);
+    }
+}
+
+static void all_prefixes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                          const struct brim_cell_operands *o, struct brim_cells *c,
                          struct brim_cell_luck *luck)
 {
@@ -229,11 +257,6 @@ void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_sim
     const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
     struct exact reg[BRIM_MAX_STAGES];
 
-    memset(c->least, 0, n * sizeof *c->least);
-    memset(c->most, 0, n * sizeof *c->most);
-    memset(c->exit, 0, n * sizeof *c->exit);
-    memset(c->persistent, 0, n * sizeof *c->persistent);
-    memset(c->odd, 0, n * sizeof *c->odd);
     for (size_t i = 1; i < lanes->n_stages; i++) {
         clear_exact(&reg[i], n);
     }
@@ -246,7 +269,25 @@ void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_sim
         end_exact_tiles(lanes, at, reg, n, c);
     }
     memcpy(c->total, reg[lanes->n_stages - 1].sum, n * sizeof *c->total);
-    if (lanes->products) {
+}
+
+void brim_cells_prefixes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                         const struct brim_cell_operands *o, struct brim_cells *c,
+                         struct brim_cell_luck *luck)
+{
+    const size_t n = (size_t)c->rows * BRIM_SIMULATE_LANES;
+
+    memset(c->least, 0, n * sizeof *c->least);
+    memset(c->most, 0, n * sizeof *c->most);
+    memset(c->exit, 0, n * sizeof *c->exit);
+    memset(c->persistent, 0, n * sizeof *c->persistent);
+    memset(c->odd, 0, n * sizeof *c->odd);
+    if (plan->passes.tiles_range) {
+        tile_prefixes(plan, v, o, c);
+    } else {
+        all_prefixes(plan, v, o, c, luck);
+    }
+    if (plan->lanes.products) {
         brim_cells_products(plan, v, o, c);
     }
     find_eventful(c);
@@ -325,14 +366,53 @@ static void set_register(const struct brim_dot_plan *plan, struct brim_simulate_
     t->hi = (int32_t)plan->lanes.stage[0].hi;
 }
 
+/* Values of the rows of o, [rows][32], by way of one pass: one stage, or short tiles and one more. */
+static void one_pass(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                     const struct brim_cell_operands *o, unsigned rows, int32_t *value)
+{
+    const struct brim_lane_plan *lanes = &plan->lanes;
+    const uint32_t *shared[BRIM_SIMULATE_ROWS];
+    struct brim_simulate_tile t = tile_at(o, rows, 0, lanes->k, shared);
+
+    t.tile = lanes->stage[0].tile;
+    t.value = value;
+    set_register(plan, &t);
+    v->pass[plan->passes.value](&t);
+    brim_dot_finish32(&lanes->stage[lanes->n_stages - 1], value,
+                      (size_t)rows * BRIM_SIMULATE_LANES);
+}
+
+/* The same tile by tile. */
+static void many_passes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                        const struct brim_cell_operands *o, unsigned rows, int32_t *value)
+{
+    const struct brim_lane_plan *lanes = &plan->lanes;
+    const size_t n = (size_t)rows * BRIM_SIMULATE_LANES;
+    int32_t reg[BRIM_MAX_STAGES][BRIM_CELLS];
+
+    for (size_t i = 1; i < lanes->n_stages; i++) {
+        memset(reg[i], 0, n * sizeof **reg);
+    }
+    for (size_t at = 0; at < lanes->k;) {
+        const size_t count = brim_min_size(lanes->stage[0].tile, lanes->k - at);
+        const uint32_t *shared[BRIM_SIMULATE_ROWS];
+        struct brim_simulate_tile t = tile_at(o, rows, at, count, shared);
+
+        t.value = reg[0];
+        set_register(plan, &t);
+        v->pass[plan->passes.value](&t);
+        at += count;
+        end_tiles(lanes, at, reg, n);
+    }
+    memcpy(value, reg[lanes->n_stages - 1], n * sizeof *value);
+}
+
 void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                        const struct brim_cell_operands *o, const bool *wanted, struct brim_cells *c)
 {
-    const struct brim_lane_plan *lanes = &plan->lanes;
-    const struct brim_dot_passes *p = &plan->passes;
     struct brim_cell_operands some = {.panel = o->panel};
-    int32_t reg[BRIM_MAX_STAGES][BRIM_CELLS];
     unsigned row[BRIM_SIMULATE_ROWS], rows = 0;
+    int32_t few[BRIM_CELLS];
 
     for (unsigned r = 0; r < c->rows; r++) {
         if (wanted[r]) {
@@ -340,38 +420,18 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
             some.shared[rows++] = o->shared[r];
         }
     }
-    const size_t n = (size_t)rows * BRIM_SIMULATE_LANES;
     if (rows == 0) {
         return;
     }
-    if (rows == c->rows && lanes->n_stages == 1) {
-        const uint32_t *shared[BRIM_SIMULATE_ROWS];
-        struct brim_simulate_tile t = tile_at(o, rows, 0, lanes->k, shared);
-
-        t.value = c->value;
-        set_register(plan, &t);
-        v->pass[p->value](&t);
-        brim_dot_finish32(&lanes->stage[0], c->value, n);
-        return;
+    int32_t *value = rows == c->rows ? c->value : few;
+    if (plan->lanes.n_stages == 1 || plan->passes.tiles_value) {
+        one_pass(plan, v, &some, rows, value);
+    } else {
+        many_passes(plan, v, &some, rows, value);
     }
-    for (size_t i = 1; i < lanes->n_stages; i++) {
-        memset(reg[i], 0, n * sizeof **reg);
-    }
-    for (size_t at = 0; at < lanes->k;) {
-        const size_t count = brim_min_size(lanes->stage[0].tile, lanes->k - at);
-        const uint32_t *shared[BRIM_SIMULATE_ROWS];
-        struct brim_simulate_tile t = tile_at(&some, rows, at, count, shared);
-
-        t.value = reg[0];
-        set_register(plan, &t);
-        v->pass[p->value](&t);
-        at += count;
-        end_tiles(lanes, at, reg, n);
-    }
-    for (unsigned r = 0; r < rows; r++) {
+    for (unsigned r = 0; value == few && r < rows; r++) {
         memcpy(c->value + (size_t)row[r] * BRIM_SIMULATE_LANES,
-               reg[lanes->n_stages - 1] + (size_t)r * BRIM_SIMULATE_LANES,
-               BRIM_SIMULATE_LANES * sizeof *c->value);
+               few + (size_t)r * BRIM_SIMULATE_LANES, BRIM_SIMULATE_LANES * sizeof *few);
     }
 }
 

@@ -18,6 +18,8 @@
 
 #include "base/intops.h"
 
+#define SHORT_TILE 16 /* products */
+
 struct facts {
     unsigned need[BRIM_MAX_STAGES];
     int64_t w_lo, w_hi;     /* codes, 0 included */
@@ -229,6 +231,29 @@ static void plan_saturate(const struct facts *f, unsigned width,
     }
 }
 
+/* Tiles for which starting a pass would cost more than the pass. */
+static void plan_tiles(const brim_datapath *dp, const struct brim_lane_plan *lanes,
+                       struct brim_dot_passes *passes)
+{
+    const struct brim_lane_stage *first = &lanes->stage[0], *second = &lanes->stage[1];
+
+    if (lanes->n_stages != 2 || first->tile > SHORT_TILE) {
+        return;
+    }
+    passes->tiles_range = second->event == BRIM_LANE_SAFE;
+    if (first->value == BRIM_LANE_CLIP || second->value == BRIM_LANE_SATURATE) {
+        return;
+    }
+    if (passes->value == BRIM_SATURATE16) {
+        passes->value = BRIM_TILES_SATURATE16;
+        passes->tiles_value = true;
+    } else if (passes->value == BRIM_SUM16) {
+        passes->value = BRIM_TILES_SUM16;
+        passes->tiles_value = true;
+        passes->w_shift = first->value == BRIM_LANE_WRAP ? 16u - dp->stage[0].width : 0;
+    }
+}
+
 /* Operands of 16 bits and sums below 2^30: the lane plan by the simulator's passes. */
 static bool plan_simulate(const brim_datapath *dp, const struct facts *f,
                           const struct brim_simulate_variant *v, struct brim_dot_plan *plan)
@@ -251,6 +276,7 @@ static bool plan_simulate(const brim_datapath *dp, const struct facts *f,
     } else {
         passes->value = BRIM_SUM32;
     }
+    plan_tiles(dp, &plan->lanes, passes);
     return true;
 }
 

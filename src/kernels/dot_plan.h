@@ -19,9 +19,12 @@ enum brim_dot_path {
 /* SIMULATE: passes of the first stage. */
 struct brim_dot_passes {
     enum brim_simulate_pass value;
-    unsigned w_shift, x_shift; /* of the operands of SATURATE passes */
+    unsigned w_shift, x_shift; /* of the operands of SATURATE and TILES passes */
     bool range16;              /* products fit 16 bits: RANGE16 where prefixes do */
     bool prefixes16;           /* all of them do */
+    /* Short tiles and one exact register behind them: tile after tile within a pass. */
+    bool tiles_value; /* value is a TILES pass */
+    bool tiles_range; /* and that register has no events */
 };
 
 struct brim_dot_plan {

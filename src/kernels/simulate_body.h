@@ -37,8 +37,7 @@
 /* Where results of row r, half 0, of this part of the panel go; half 1 is 16 lanes on. */
 #define AT(r) ((first + (r)) * BRIM_SIMULATE_LANES + part * VEC_WORDS)
 
-/* NAME_few and NAME_one: n rows and one row of a part of the panel; NAME: all of a tile. A pass is
- * three macros of a row number, and one that names what it needs of the panel's vector `w`. */
+/* NAME_few and NAME_one: n rows and one row of a part of the panel. A pass is three macros of a row number, and one that names what it needs of the panel's vector `w`. */
 #define PASS_ROWS(NAME, SUFFIX, n)                                                                 \
     SIMULATE_APART static void NAME##SUFFIX(const struct brim_simulate_tile *t, size_t first,      \
                                             size_t part)                                           \
@@ -56,13 +55,13 @@
             ;                                                                                      \
         EACH(n, NAME##_CLOSE)                                                                      \
     }
-#define PASS(NAME, n)                                                                              \
-    PASS_ROWS(NAME, _few, n)                                                                       \
-    PASS_ROWS(NAME, _one, 1)                                                                       \
+/* NAME: all rows and parts of a tile. */
+#define ALL_ROWS(NAME, n)                                                                          \
     static void NAME(const struct brim_simulate_tile *t)                                           \
     {                                                                                              \
         for (size_t part = 0; part < BRIM_SIMULATE_WORDS / VEC_WORDS; part++) {                    \
             size_t first = 0;                                                                      \
+                                                                                                   \
             for (; first + (n) <= t->rows; first += (n)) {                                         \
                 NAME##_few(t, first, part);                                                        \
             }                                                                                      \
@@ -71,6 +70,7 @@
             }                                                                                      \
         }                                                                                          \
     }
+#define PASS(NAME, n) PASS_ROWS(NAME, _few, n) PASS_ROWS(NAME, _one, 1) ALL_ROWS(NAME, n)
 
 static inline void store16(int32_t *at, VEC v, unsigned shift)
 {
@@ -237,9 +237,81 @@ PASS(products16, ROWS_RANGE16)
     store32(t->most + AT(r), most##r, morst##r);
 PASS(products32, ROWS_RANGE32)
 
+/* ---- tiles ---- */
+
+/* As PASS, with BEGIN and END around the products of a tile. */
+#define TILES_ROWS(NAME, SUFFIX, n)                                                                \
+    SIMULATE_APART static void NAME##SUFFIX(const struct brim_simulate_tile *t, size_t first,      \
+                                            size_t part)                                           \
+    {                                                                                              \
+        const int16_t *panel = t->panel + part * 2 * VEC_WORDS;                                    \
+        const size_t count = t->count, tile = t->tile;                                             \
+        const VEC zero = vec_zero();                                                               \
+        size_t j = 0;                                                                              \
+        EACH(n, NAME##_OPEN) do                                                                    \
+        {                                                                                          \
+            const size_t end = count - j < tile ? count : j + tile;                                \
+            EACH(n, NAME##_BEGIN) do                                                               \
+            {                                                                                      \
+                const VEC w = vec_load(panel + j * BRIM_SIMULATE_LANES);                           \
+                NAME##_PANEL EACH(n, NAME##_STEP)                                                  \
+            }                                                                                      \
+            while (++j < end)                                                                      \
+                ;                                                                                  \
+            EACH(n, NAME##_END)                                                                    \
+        }                                                                                          \
+        while (j < count)                                                                          \
+            ;                                                                                      \
+        EACH(n, NAME##_CLOSE)                                                                      \
+    }
+#define TILES(NAME, n) TILES_ROWS(NAME, _few, n) TILES_ROWS(NAME, _one, 1) ALL_ROWS(NAME, n)
+
+#define tiles_saturate16_PANEL
+#define tiles_saturate16_OPEN(r)                                                                   \
+    const uint32_t *x##r = t->shared[first + (r)];                                                 \
+    VEC v##r, sum##r = zero, som##r = zero;
+#define tiles_saturate16_BEGIN(r) v##r = zero;
+#define tiles_saturate16_STEP(r)  saturate16_STEP(r)
+#define tiles_saturate16_END(r)                                                                    \
+    vec_add32(sum##r, vec_low(v##r, t->shift));                                                    \
+    vec_add32(som##r, vec_high(v##r, t->shift));
+#define tiles_saturate16_CLOSE(r) store32(t->value + AT(r), sum##r, som##r);
+TILES(tiles_saturate16, ROWS_RANGE16)
+
+#define tiles_sum16_PANEL
+#define tiles_sum16_OPEN(r)  tiles_saturate16_OPEN(r)
+#define tiles_sum16_BEGIN(r) tiles_saturate16_BEGIN(r)
+#define tiles_sum16_STEP(r)  sum16_STEP(r)
+#define tiles_sum16_END(r)   tiles_saturate16_END(r)
+#define tiles_sum16_CLOSE(r) tiles_saturate16_CLOSE(r)
+TILES(tiles_sum16, ROWS_RANGE16)
+
+#define tiles_range32_PANEL HALVES
+#define tiles_range32_OPEN(r)                                                                      \
+    const uint32_t *x##r = t->shared[first + (r)];                                                 \
+    VEC v##r, u##r, least##r = zero, most##r = zero, lesst##r = zero, morst##r = zero;             \
+    VEC end_least##r = zero, end_most##r = zero, end_lesst##r = zero, end_morst##r = zero;
+#define tiles_range32_BEGIN(r)                                                                     \
+    v##r = zero;                                                                                   \
+    u##r = zero;
+#define tiles_range32_STEP(r) range32_STEP(r)
+#define tiles_range32_END(r)                                                                       \
+    vec_min32(end_least##r, v##r);                                                                 \
+    vec_max32(end_most##r, v##r);                                                                  \
+    vec_min32(end_lesst##r, u##r);                                                                 \
+    vec_max32(end_morst##r, u##r);
+#define tiles_range32_CLOSE(r)                                                                     \
+    store32(t->least + AT(r), least##r, lesst##r);                                                 \
+    store32(t->most + AT(r), most##r, morst##r);                                                   \
+    store32(t->tile_least + AT(r), end_least##r, end_lesst##r);                                    \
+    store32(t->tile_most + AT(r), end_most##r, end_morst##r);
+TILES(tiles_range32, 1)
+
 /* clang-format off */
 #define SIMULATE_PASSES                                                                            \
     [BRIM_SATURATE16] = saturate16, [BRIM_CLAMP16] = clamp16, [BRIM_CLAMP32] = clamp32,            \
     [BRIM_SUM16] = sum16, [BRIM_SUM32] = sum32, [BRIM_RANGE16] = range16,                          \
-    [BRIM_RANGE32] = range32, [BRIM_PRODUCTS16] = products16, [BRIM_PRODUCTS32] = products32
+    [BRIM_RANGE32] = range32, [BRIM_PRODUCTS16] = products16, [BRIM_PRODUCTS32] = products32,                            \
+    [BRIM_TILES_SATURATE16] = tiles_saturate16, [BRIM_TILES_SUM16] = tiles_sum16,                  \
+    [BRIM_TILES_RANGE32] = tiles_range32
 /* clang-format on */

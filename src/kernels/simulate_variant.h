@@ -32,11 +32,15 @@ struct brim_simulate_tile {
     const uint32_t *const *shared; /* [rows] */
     unsigned rows;                 /* 1..BRIM_SIMULATE_ROWS */
     size_t count;                  /* at least 1 */
-    unsigned shift; /* SATURATE: operands are scaled by 2^shift together, results are scaled back */
+    size_t tile;                   /* TILES: products a register; the last may have fewer */
+    unsigned
+        shift; /* SATURATE, TILES: operands are scaled by 2^shift together, results are scaled back */
     int32_t lo, hi; /* CLAMP: the register's rails */
     int32_t *value; /* [rows][32] what the registers hold at the end */
     int32_t *least; /* RANGE, PRODUCTS: [rows][32] least and greatest, 0 included */
     int32_t *most;
+    int32_t *tile_least; /* TILES_RANGE: of the totals of tiles */
+    int32_t *tile_most;
 };
 
 enum brim_simulate_pass {
@@ -52,6 +56,10 @@ enum brim_simulate_pass {
     BRIM_RANGE32,
     BRIM_PRODUCTS16, /* extremes of the products; value is not written */
     BRIM_PRODUCTS32,
+    /* Registers of `tile` products each, one after another. */
+    BRIM_TILES_SATURATE16, /* value: sum of what they hold, scaled back, modulo 2^32 */
+    BRIM_TILES_SUM16,
+    BRIM_TILES_RANGE32, /* extremes of all their prefixes, and of their totals; value is not written */
     BRIM_SIMULATE_PASSES
 };
 

@@ -10,12 +10,20 @@
 #define WORDS      BRIM_SIMULATE_WORDS
 #define MOST_COUNT 3000
 
-static const char *const pass_name[BRIM_SIMULATE_PASSES] = {
-    [BRIM_SATURATE16] = "saturate16", [BRIM_SATURATE32] = "saturate32",
-    [BRIM_CLAMP16] = "clamp16",       [BRIM_CLAMP32] = "clamp32",
-    [BRIM_SUM16] = "sum16",           [BRIM_SUM32] = "sum32",
-    [BRIM_RANGE16] = "range16",       [BRIM_RANGE32] = "range32",
-    [BRIM_PRODUCTS16] = "products16", [BRIM_PRODUCTS32] = "products32"};
+static const char *const pass_name[BRIM_SIMULATE_PASSES] = {[BRIM_SATURATE16] = "saturate16",
+                                                            [BRIM_SATURATE32] = "saturate32",
+                                                            [BRIM_CLAMP16] = "clamp16",
+                                                            [BRIM_CLAMP32] = "clamp32",
+                                                            [BRIM_SUM16] = "sum16",
+                                                            [BRIM_SUM32] = "sum32",
+                                                            [BRIM_RANGE16] = "range16",
+                                                            [BRIM_RANGE32] = "range32",
+                                                            [BRIM_PRODUCTS16] = "products16",
+                                                            [BRIM_PRODUCTS32] = "products32",
+                                                            [BRIM_TILES_SATURATE16] =
+                                                                "tiles_saturate16",
+                                                            [BRIM_TILES_SUM16] = "tiles_sum16",
+                                                            [BRIM_TILES_RANGE32] = "tiles_range32"};
 
 static size_t count(void)
 {
@@ -30,22 +38,34 @@ static struct check_variant variant(size_t i)
 static bool narrow(enum brim_simulate_pass pass)
 {
     return pass == BRIM_SATURATE16 || pass == BRIM_CLAMP16 || pass == BRIM_SUM16 ||
-           pass == BRIM_RANGE16 || pass == BRIM_PRODUCTS16;
+           pass == BRIM_RANGE16 || pass == BRIM_PRODUCTS16 || pass == BRIM_TILES_SATURATE16 ||
+           pass == BRIM_TILES_SUM16;
+}
+
+static bool tiled(enum brim_simulate_pass pass)
+{
+    return pass == BRIM_TILES_SATURATE16 || pass == BRIM_TILES_SUM16 || pass == BRIM_TILES_RANGE32;
 }
 
 static bool saturates(enum brim_simulate_pass pass)
 {
-    return pass == BRIM_SATURATE16 || pass == BRIM_SATURATE32;
+    return pass == BRIM_SATURATE16 || pass == BRIM_SATURATE32 || pass == BRIM_TILES_SATURATE16;
+}
+
+static bool scales(enum brim_simulate_pass pass)
+{
+    return saturates(pass) || pass == BRIM_TILES_SUM16;
 }
 
 static bool has_value(enum brim_simulate_pass pass)
 {
-    return pass != BRIM_PRODUCTS16 && pass != BRIM_PRODUCTS32;
+    return pass != BRIM_PRODUCTS16 && pass != BRIM_PRODUCTS32 && pass != BRIM_TILES_RANGE32;
 }
 
 static bool has_extremes(enum brim_simulate_pass pass)
 {
-    return pass >= BRIM_RANGE16;
+    return pass == BRIM_RANGE16 || pass == BRIM_RANGE32 || pass == BRIM_TILES_RANGE32 ||
+           pass == BRIM_PRODUCTS16 || pass == BRIM_PRODUCTS32;
 }
 
 static int64_t clip(int64_t v, int64_t lo, int64_t hi)
@@ -68,12 +88,54 @@ static int64_t product(const struct brim_simulate_tile *t, size_t row, size_t la
 
 struct register_state {
     int64_t value, least, most;
+    int64_t tile_least, tile_most;
 };
 
 /* What the lanes see: 16-bit products are those modulo 2^16, as scaled weights are. */
 static int64_t seen(enum brim_simulate_pass pass, int64_t p)
 {
-    return pass == BRIM_SATURATE16 ? wrap(p, true) : p;
+    return scales(pass) && narrow(pass) ? wrap(p, true) : p;
+}
+
+static int64_t rounded_down(int64_t v, unsigned shift)
+{
+    const int64_t unit = INT64_C(1) << shift;
+
+    return (v - (v % unit + unit) % unit) / unit;
+}
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct register_state add_up_tiles(enum brim_simulate_pass pass,
+                                          const struct brim_simulate_tile *t, size_t row,
+                                          size_t lane)
+{
+    struct register_state s = {0};
+    int64_t v = 0;
+
+    for (size_t j = 0; j < t->count; j++) {
+        v += seen(pass, product(t, row, lane, j));
+        v = saturates(pass)            ? clip(v, INT16_MIN, INT16_MAX)
+            : pass == BRIM_TILES_SUM16 ? wrap(v, true)
+                                       : v;
+        s.least = least_of(s.least, v);
+        s.most = most_of(s.most, v);
+        if (j % t->tile == t->tile - 1 || j == t->count - 1) {
+            s.tile_least = least_of(s.tile_least, v);
+            s.tile_most = most_of(s.tile_most, v);
+            s.value = wrap(s.value + rounded_down(v, t->shift), false);
+            v = 0;
+        }
+    }
+    return s;
 }
 
 static struct register_state add_up(enum brim_simulate_pass pass,
@@ -94,10 +156,7 @@ static struct register_state add_up(enum brim_simulate_pass pass,
         s.least = s.value < s.least ? s.value : s.least;
         s.most = s.value > s.most ? s.value : s.most;
     }
-    if (saturates(pass)) { /* rounded down */
-        const int64_t unit = INT64_C(1) << t->shift;
-        s.value = (s.value - (s.value % unit + unit) % unit) / unit;
-    }
+    s.value = rounded_down(s.value, t->shift);
     return s;
 }
 
@@ -143,7 +202,8 @@ static bool meaningless(enum brim_simulate_pass pass, const struct register_stat
 static void check_lane(struct check *c, enum brim_simulate_pass pass,
                        const struct brim_simulate_tile *t, size_t i)
 {
-    const struct register_state s = add_up(pass, t, i / LANES, i % LANES);
+    const struct register_state s = tiled(pass) ? add_up_tiles(pass, t, i / LANES, i % LANES)
+                                                : add_up(pass, t, i / LANES, i % LANES);
 
     if (meaningless(pass, &s)) {
         if (t->least[i] != INT16_MIN && t->most[i] != INT16_MAX) {
@@ -155,6 +215,12 @@ static void check_lane(struct check *c, enum brim_simulate_pass pass,
     if (has_value(pass) && t->value[i] != s.value) {
         check_fail(c, "row %zu lane %zu holds %d, expected %lld", i / LANES, i % LANES,
                    (int)t->value[i], (long long)s.value);
+    }
+    if (pass == BRIM_TILES_RANGE32 &&
+        (t->tile_least[i] != s.tile_least || t->tile_most[i] != s.tile_most)) {
+        check_fail(c, "row %zu lane %zu: tiles end from %d to %d, expected %lld to %lld", i / LANES,
+                   i % LANES, (int)t->tile_least[i], (int)t->tile_most[i], (long long)s.tile_least,
+                   (long long)s.tile_most);
     }
     if (has_extremes(pass) && (t->least[i] != s.least || t->most[i] != s.most)) {
         check_fail(c, "row %zu lane %zu went from %d to %d, expected %lld to %lld", i / LANES,
@@ -174,7 +240,8 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
     const size_t n = (size_t)t.rows * LANES;
     int32_t w_most, x_most;
 
-    t.shift = saturates(pass) ? (unsigned)check_range(c, 0, narrow(pass) ? 13 : 15) : 0;
+    t.tile = (size_t)check_range(c, 1, 20);
+    t.shift = scales(pass) ? (unsigned)check_range(c, 0, narrow(pass) ? 13 : 15) : 0;
     draw_magnitudes(c, pass, t.count, t.shift, &w_most, &x_most);
     const int64_t rails = narrow(pass) ? INT16_MAX : (INT64_C(1) << 30);
     const int64_t span = check_range(c, 1, check_once_in(c, 2) ? rails : 4 * (int64_t)w_most);
@@ -184,7 +251,7 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
                    pass_name[pass], t.rows, t.count, w_most, x_most, t.shift, t.lo, t.hi);
     int16_t *panel = check_buffer(c, "panel", t.count * LANES * sizeof *panel, sizeof *panel);
     draw_operands(c, panel, t.count * LANES, w_most, narrow(pass) || w_most < 32768);
-    for (size_t j = 0; pass == BRIM_SATURATE16 && j < t.count * LANES; j++) {
+    for (size_t j = 0; scales(pass) && narrow(pass) && j < t.count * LANES; j++) {
         panel[j] = (int16_t)(uint16_t)((uint32_t)panel[j] << t.shift); /* high bits fall off */
     }
     check_seal(c, panel);
@@ -204,6 +271,12 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
     t.value = check_buffer(c, "values", n * sizeof *t.value, sizeof *t.value);
     t.least = check_buffer(c, "least", n * sizeof *t.least, sizeof *t.least);
     t.most = check_buffer(c, "most", n * sizeof *t.most, sizeof *t.most);
+    t.tile_least = check_buffer(c, "tile_least", n * sizeof *t.tile_least, sizeof *t.tile_least);
+    t.tile_most = check_buffer(c, "tile_most", n * sizeof *t.tile_most, sizeof *t.tile_most);
+    if (pass != BRIM_TILES_RANGE32) {
+        check_seal(c, t.tile_least);
+        check_seal(c, t.tile_most);
+    }
     if (!has_value(pass)) {
         check_seal(c, t.value);
     }

@@ -24,6 +24,9 @@ static const struct operands operands[BRIM_SIMULATE_PASSES] = {
     [BRIM_RANGE32] = {"range32", 2047, 2047, 1, 1, 0, 0},
     [BRIM_PRODUCTS16] = {"products16", 128, 255, 1, 1, 0, 0},
     [BRIM_PRODUCTS32] = {"products32", 32767, 32767, 1, 1, 0, 0},
+    [BRIM_TILES_SATURATE16] = {"tiles_saturate16", 127 * 16, 15, 16, 1, 0, 4},
+    [BRIM_TILES_SUM16] = {"tiles_sum16", 127 * 16, 255, 16, 1, 0, 4},
+    [BRIM_TILES_RANGE32] = {"tiles_range32", 2047, 2047, 1, 1, 0, 0},
 };
 
 /* Random, or at the ends of the range in runs of random length and alternating. */
@@ -43,7 +46,8 @@ struct case_ {
     int16_t *panel;
     uint32_t *x[ROWS];
     const uint32_t *shared[ROWS];
-    int32_t result[3][2][(ROWS + 1) * LANES]; /* value, least, most; of reference and variant */
+    /* value, least, most, of tiles' totals least and most; of reference and variant */
+    int32_t result[5][2][(ROWS + 1) * LANES];
 };
 
 static void fill_case(brim_ctx *ctx, struct brim_rng *rng, const struct operands *o, size_t count,
@@ -76,12 +80,15 @@ static void run_case(const struct brim_simulate_variant *v, enum brim_simulate_p
                                          .shared = c->shared,
                                          .rows = rows,
                                          .count = count,
+                                         .tile = 1 + count % 5,
                                          .shift = o->shift,
                                          .lo = -o->rail,
                                          .hi = o->rail - 1,
                                          .value = c->result[0][side],
                                          .least = c->result[1][side],
-                                         .most = c->result[2][side]};
+                                         .most = c->result[2][side],
+                                         .tile_least = c->result[3][side],
+                                         .tile_most = c->result[4][side]};
 
     v->pass[pass](&t);
 }
@@ -100,7 +107,7 @@ static void check_pass(brim_ctx *ctx, struct brim_rng *rng, const struct brim_si
             fill_case(ctx, rng, &operands[pass], count, (unsigned)(i % 3), &c);
             run_case(brim_simulate_variants[0], pass, &operands[pass], &c, count, rows, 0);
             run_case(v, pass, &operands[pass], &c, count, rows, 1);
-            for (size_t part = 0; part < 3; part++) {
+            for (size_t part = 0; part < 5; part++) {
                 if (memcmp(c.result[part][0], c.result[part][1], sizeof c.result[part][0]) != 0) {
                     fail_msg("%s %s: %u rows of %zu products, pattern %zu: result %zu differs",
                              v->name, operands[pass].name, rows, count, i % 3, part);

@@ -122,6 +122,55 @@ static void products(const struct brim_simulate_tile *t)
     }
 }
 
+static void tiles(const struct brim_simulate_tile *t, bool saturate)
+{
+    for (size_t i = 0; i < (size_t)t->rows * LANES; i++) {
+        int64_t sum = 0, v = 0;
+
+        for (size_t j = 0; j < t->count; j++) {
+            v += modulo(product(t, i / LANES, i % LANES, j), 16);
+            v = saturate ? brim_clip_i64(v, INT16_MIN, INT16_MAX) : modulo(v, 16);
+            if ((j + 1) % t->tile == 0 || j + 1 == t->count) {
+                sum += scale_back(v, t->shift);
+                v = 0;
+            }
+        }
+        t->value[i] = (int32_t)modulo(sum, 32);
+    }
+}
+
+static void tiles_saturate16(const struct brim_simulate_tile *t)
+{
+    tiles(t, true);
+}
+
+static void tiles_sum16(const struct brim_simulate_tile *t)
+{
+    tiles(t, false);
+}
+
+static void tiles_range32(const struct brim_simulate_tile *t)
+{
+    for (size_t i = 0; i < (size_t)t->rows * LANES; i++) {
+        int64_t v = 0, least = 0, most = 0, tile_least = 0, tile_most = 0;
+
+        for (size_t j = 0; j < t->count; j++) {
+            v += product(t, i / LANES, i % LANES, j);
+            least = brim_min_i64(least, v);
+            most = brim_max_i64(most, v);
+            if ((j + 1) % t->tile == 0 || j + 1 == t->count) {
+                tile_least = brim_min_i64(tile_least, v);
+                tile_most = brim_max_i64(tile_most, v);
+                v = 0;
+            }
+        }
+        t->least[i] = (int32_t)least;
+        t->most[i] = (int32_t)most;
+        t->tile_least[i] = (int32_t)tile_least;
+        t->tile_most[i] = (int32_t)tile_most;
+    }
+}
+
 static void interleave(const uint32_t *const x[WORDS], size_t count, uint32_t *panel)
 {
     for (size_t j = 0; j < count; j++) {
@@ -132,15 +181,19 @@ static void interleave(const uint32_t *const x[WORDS], size_t count, uint32_t *p
 }
 
 extern const struct brim_simulate_variant brim_simulate_scalar;
-const struct brim_simulate_variant brim_simulate_scalar = {.name = "scalar",
-                                                           .pass = {[BRIM_SATURATE16] = saturate16,
-                                                                    [BRIM_SATURATE32] = saturate32,
-                                                                    [BRIM_CLAMP16] = clamp_rails,
-                                                                    [BRIM_CLAMP32] = clamp_rails,
-                                                                    [BRIM_SUM16] = sum16,
-                                                                    [BRIM_SUM32] = sum32,
-                                                                    [BRIM_RANGE16] = range16,
-                                                                    [BRIM_RANGE32] = range32,
-                                                                    [BRIM_PRODUCTS16] = products,
-                                                                    [BRIM_PRODUCTS32] = products},
-                                                           .interleave = interleave};
+const struct brim_simulate_variant brim_simulate_scalar = {
+    .name = "scalar",
+    .pass = {[BRIM_SATURATE16] = saturate16,
+             [BRIM_SATURATE32] = saturate32,
+             [BRIM_CLAMP16] = clamp_rails,
+             [BRIM_CLAMP32] = clamp_rails,
+             [BRIM_SUM16] = sum16,
+             [BRIM_SUM32] = sum32,
+             [BRIM_RANGE16] = range16,
+             [BRIM_RANGE32] = range32,
+             [BRIM_PRODUCTS16] = products,
+             [BRIM_PRODUCTS32] = products,
+             [BRIM_TILES_SATURATE16] = tiles_saturate16,
+             [BRIM_TILES_SUM16] = tiles_sum16,
+             [BRIM_TILES_RANGE32] = tiles_range32},
+    .interleave = interleave};
