@@ -15,7 +15,7 @@ const struct brim_gemm_variant *const brim_gemm_variants[] = {
     &brim_gemm_avx2_pair, &brim_gemm_avx2_16,    &brim_gemm_avx512_32,  &brim_gemm_avx512_pair,
     &brim_gemm_avx512_16, &brim_gemm_avxvnni,    &brim_gemm_avx512vnni, &brim_gemm_amx,
 #elif defined(__aarch64__)
-    &brim_gemm_neon32, &brim_gemm_neon32_pairs, &brim_gemm_neon16, &brim_gemm_dotprod,
+    &brim_gemm_neon32, &brim_gemm_neon_pair, &brim_gemm_neon16, &brim_gemm_dotprod,
 #elif defined(__wasm_simd128__)
     &brim_gemm_simd128,
 #    if defined(__wasm_relaxed_simd__)

@@ -106,7 +106,7 @@ extern const struct brim_gemm_variant brim_gemm_amx;
 extern const struct brim_gemm_variant brim_gemm_dotprod;
 extern const struct brim_gemm_variant brim_gemm_neon16;
 extern const struct brim_gemm_variant brim_gemm_neon32;
-extern const struct brim_gemm_variant brim_gemm_neon32_pairs;
+extern const struct brim_gemm_variant brim_gemm_neon_pair;
 extern const struct brim_gemm_variant brim_gemm_relaxed16;
 extern const struct brim_gemm_variant brim_gemm_relaxed32;
 extern const struct brim_gemm_variant brim_gemm_simd128;

@@ -39,5 +39,7 @@ extern const size_t brim_sparse_gather_count;
 extern const struct brim_sparse_gather brim_sparse_gather_scalar;
 extern const struct brim_sparse_gather brim_sparse_gather_sse41;
 extern const struct brim_sparse_gather brim_sparse_gather_avx512vbmi;
+extern const struct brim_sparse_gather brim_sparse_gather_neon;
+extern const struct brim_sparse_gather brim_sparse_gather_simd128;
 
 #endif

@@ -3,12 +3,12 @@
  * NEON multiplies bytes of one signedness only, so x is centred. 8 products are 8 lanes: 2 outputs x
  * 4 k.
  *
- *     neon-16        lanes of 16 bits: smlal, smlal2. A lane holds one k of every quad and may wrap
- *                    around; the sum of two lanes is that of the even or of the odd pairs, which is
- *                    proven to fit, and sums modulo 2^16 are right. 2 instructions for 16 products.
- *     neon-32-pairs  products of two quads in 16 bits, then added into 32: smull, smlal, sadalp. 3.
- *     neon-32        every product added into 32 bits: smull, sadalp. 4; exact also for
- *                    -128 * -128 twice.
+ *     neon-16     lanes of 16 bits: smlal, smlal2. A lane holds one k of every quad and may wrap
+ *                 around; the sum of two lanes is that of the even or of the odd pairs, which is
+ *                 proven to fit, and sums modulo 2^16 are right. 2 instructions for 16 products.
+ *     neon-pair   products of two quads in 16 bits, then added into 32: smull, smlal, sadalp. 3.
+ *     neon-32     every product added into 32 bits: smull, sadalp. 4; exact also for -128 * -128
+ *                 twice.
  *
  * Tile: 3 rows of one panel in 16 bits, 2 rows in 32: 24 and 16 sums of the 32 registers.
  */
@@ -219,17 +219,17 @@ static void run16(const struct brim_gemm_tile *t)
 
 TILE32(1, tile32, PLAIN)
 TILE32(2, tile32, PLAIN)
-TILE32(1, pairs32, PAIRS)
-TILE32(2, pairs32, PAIRS)
+TILE32(1, pair, PAIRS)
+TILE32(2, pair, PAIRS)
 
 static void run32(const struct brim_gemm_tile *t)
 {
     (t->rows == 1 ? tile32_1 : tile32_2)(t);
 }
 
-static void run32_pairs(const struct brim_gemm_tile *t)
+static void run_pair(const struct brim_gemm_tile *t)
 {
-    (t->rows == 1 ? pairs32_1 : pairs32_2)(t);
+    (t->rows == 1 ? pair_1 : pair_2)(t);
 }
 
 const struct brim_gemm_variant brim_gemm_neon32 = {.name = "neon-32",
@@ -242,16 +242,16 @@ const struct brim_gemm_variant brim_gemm_neon32 = {.name = "neon-32",
                                                    .centred = true,
                                                    .run = run32};
 
-const struct brim_gemm_variant brim_gemm_neon32_pairs = {.name = "neon-32-pairs",
-                                                         .isa = BRIM_ISA_NEON,
-                                                         .need = BRIM_GEMM_ANY,
-                                                         .bounds = BRIM_GEMM_PRODUCT,
-                                                         .rows = 2,
-                                                         .panels = 1,
-                                                         .unit = 1,
-                                                         .rank = 20,
-                                                         .centred = true,
-                                                         .run = run32_pairs};
+const struct brim_gemm_variant brim_gemm_neon_pair = {.name = "neon-pair",
+                                                      .isa = BRIM_ISA_NEON,
+                                                      .need = BRIM_GEMM_ANY,
+                                                      .bounds = BRIM_GEMM_PRODUCT,
+                                                      .rows = 2,
+                                                      .panels = 1,
+                                                      .unit = 1,
+                                                      .rank = 20,
+                                                      .centred = true,
+                                                      .run = run_pair};
 
 const struct brim_gemm_variant brim_gemm_neon16 = {.name = "neon-16",
                                                    .isa = BRIM_ISA_NEON,
