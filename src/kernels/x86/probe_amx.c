@@ -7,6 +7,10 @@
 
 void brim_probe_amx(uint64_t rounds);
 
+#define FOUR                                                                                       \
+    "tdpbusd %%tmm4,%%tmm5,%%tmm0\ntdpbusd %%tmm4,%%tmm5,%%tmm1\n"                                 \
+    "tdpbusd %%tmm4,%%tmm5,%%tmm2\ntdpbusd %%tmm4,%%tmm5,%%tmm3\n"
+
 void brim_probe_amx(uint64_t rounds)
 {
     struct {
@@ -19,9 +23,7 @@ void brim_probe_amx(uint64_t rounds)
         config.row_bytes[i] = 64;
         config.rows[i] = 16;
     }
-    __asm__ volatile("ldtilecfg %1\n.balign 64\n1:\n"
-                     "tdpbusd %%tmm4,%%tmm5,%%tmm0\ntdpbusd %%tmm4,%%tmm5,%%tmm1\n"
-                     "tdpbusd %%tmm4,%%tmm5,%%tmm2\ntdpbusd %%tmm4,%%tmm5,%%tmm3\n"
+    __asm__ volatile("ldtilecfg %1\n.balign 64\n1:\n" FOUR FOUR FOUR FOUR
                      "dec %0\njnz 1b\ntilerelease\n"
                      : "+r"(rounds)
                      : "m"(config)
