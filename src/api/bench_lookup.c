@@ -1,15 +1,19 @@
 /* bench_lookup.c - ternary weights by table lookup, against multiplying them. SPDX-License-Identifier:
  * Apache-2.0
  *
- * Inputs of 4 bits. One row against the 2-bit weights of gemv, many rows against gemm, whose 16-bit
- * additions these weights allow over the whole reduction.
+ * Inputs of 4 bits. "certified" weights fit 8 bits over tiles of 64, "ternary" ones are any: their
+ * tiles are of 16 or so. One row against the 2-bit weights of gemv, many rows against gemm, whose
+ * 16-bit additions both allow over the whole reduction.
  */
 #include "api/bench_product.h"
 #include "base/cpu.h"
+#include "base/rng.h"
 #include "kernels/gemm_variant.h"
 #include "kernels/gemv_variant.h"
 #include "kernels/lookup.h"
 #include "kernels/lookup_variant.h"
+
+#include <string.h>
 
 static const struct {
     size_t m, n, k;
@@ -45,8 +49,27 @@ static const char *limit_of(const struct brim_lookup_variant *v)
                                                : NULL;
 }
 
+/* 8 weights of 1 and 8 of -1 in every 64. */
+static void certified_weights(struct brim_bench_job *job)
+{
+    struct brim_rng r;
+
+    brim_rng_init(&r, job->b->ctx->params.seed, 64);
+    memset(job->w, 0, job->n * job->k * sizeof *job->w);
+    for (size_t i = 0; i + 64 <= job->n * job->k; i += 64) { /* k is a multiple of 64 */
+        for (unsigned j = 0; j < 16;) {
+            int32_t *w = &job->w[i + brim_rng_below(&r, 64)];
+
+            if (*w == 0) {
+                *w = j++ % 2 == 0 ? 1 : -1;
+            }
+        }
+    }
+    brim_bench_job_weights_ready(job);
+}
+
 static brim_status add_lookup(struct brim_bench_job *job, const struct brim_lookup_variant *v,
-                              const char *name)
+                              const char *kind)
 {
     struct brim_bench *b = job->b;
     struct lookup *l = brim_arena_zalloc(&b->set, 1, sizeof *l);
@@ -74,8 +97,8 @@ static brim_status add_lookup(struct brim_bench_job *job, const struct brim_look
                                       .y = job->y,
                                       .y_stride = job->n,
                                       .scratch = scratch};
-    const struct brim_bench_case c = {.kind = "ternary",
-                                      .name = name,
+    const struct brim_bench_case c = {.kind = kind,
+                                      .name = v->name,
                                       .limit = limit_of(v),
                                       .limit_scale = v->weights,
                                       .run = run_lookup,
@@ -94,7 +117,7 @@ static brim_status add_others(struct brim_bench_job *job)
             return BRIM_ERR_NOMEM;
         }
         if (v->isa != 0) {
-            BRIM_TRY(brim_bench_add_gemv(job, v, 2, name, "ternary"));
+            BRIM_TRY(brim_bench_add_gemv(job, v, 2, name, "certified"));
         }
     }
     for (size_t i = 0; job->m > 1 && i < brim_gemm_variant_count; i++) {
@@ -104,7 +127,18 @@ static brim_status add_others(struct brim_bench_job *job)
             return BRIM_ERR_NOMEM;
         }
         if ((v->isa & ~(uint32_t)BRIM_ISA_SSE41) != 0) { /* what lookups compete with */
-            BRIM_TRY(brim_bench_add_gemm(job, v, name, "ternary", BRIM_EMIT_ACC));
+            BRIM_TRY(brim_bench_add_gemm(job, v, name, "certified", BRIM_EMIT_ACC));
+        }
+    }
+    return BRIM_OK;
+}
+
+static brim_status add_lookups(struct brim_bench_job *job, const char *kind)
+{
+    for (size_t i = 0; i < brim_lookup_variant_count; i++) {
+        const struct brim_lookup_variant *v = brim_lookup_variants[i];
+        if (v->isa != 0 && (v->isa & ~job->b->ctx->isa) == 0) {
+            BRIM_TRY(add_lookup(job, v, kind));
         }
     }
     return BRIM_OK;
@@ -112,14 +146,11 @@ static brim_status add_others(struct brim_bench_job *job)
 
 static brim_status add_all(struct brim_bench_job *job)
 {
+    certified_weights(job);
+    BRIM_TRY(add_lookups(job, "certified"));
+    BRIM_TRY(add_others(job));
     brim_bench_random_weights(job, -1, 1);
-    for (size_t i = 0; i < brim_lookup_variant_count; i++) {
-        const struct brim_lookup_variant *v = brim_lookup_variants[i];
-        if (v->isa != 0 && (v->isa & ~job->b->ctx->isa) == 0) {
-            BRIM_TRY(add_lookup(job, v, v->name));
-        }
-    }
-    return add_others(job);
+    return add_lookups(job, "ternary");
 }
 
 brim_status brim_bench_lookup(struct brim_bench *b)

@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-#define SHORTEST 12 /* products of a tile: multiply-add in 16 bits is as fast below */
+#define STRIP_ROWS 16 /* rows x panels of totals: 4 KiB */
+#define SHORTEST   12 /* products of a tile: multiply-add in 16 bits is as fast below */
 
 /* ---- create ---- */
 
@@ -174,8 +175,9 @@ double brim_lookup_tile(const struct brim_lookup *lookup)
 struct workspace {
     uint8_t *x, *table;
     uint16_t *state; /* [panels][rows][64] */
-    int32_t *totals; /* [rows][64], or of all panels where there are several runs */
-    size_t x_stride, totals_stride;
+    int32_t *totals; /* [rows][strip] */
+    size_t x_stride;
+    size_t strip;  /* columns */
     size_t extent; /* of the rows of x, which may be read from one into the next */
 };
 
@@ -189,9 +191,13 @@ static size_t lines(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-static size_t totals_panels(const struct brim_lookup *l)
+/* Panels whose totals wait for one call of the epilogue: few, so that they stay in the cache, or all
+ * where runs add up. */
+static size_t strip_panels(const struct brim_lookup *l, size_t rows)
 {
-    return l->run[l->blocks] == 1 ? 1 : l->panels;
+    const size_t few = rows == 0 || rows > STRIP_ROWS ? 1 : STRIP_ROWS / rows;
+
+    return l->run[l->blocks] == 1 && few < l->panels ? few : l->panels;
 }
 
 static struct sizes workspace_sizes(const struct brim_lookup *l, size_t m)
@@ -204,7 +210,7 @@ static struct sizes workspace_sizes(const struct brim_lookup *l, size_t m)
         .x = lines(rows * (l->block * l->variant->weights + 64)),
         .table = lines(room * rows * entries),
         .state = lines(l->panels * BRIM_LOOKUP_PANEL * rows * sizeof(uint16_t)),
-        .totals = lines(rows * totals_panels(l) * BRIM_LOOKUP_PANEL * sizeof(int32_t)),
+        .totals = lines(rows * strip_panels(l, rows) * BRIM_LOOKUP_PANEL * sizeof(int32_t)),
     };
 }
 
@@ -230,6 +236,7 @@ static size_t extent(const struct brim_lookup *l, const struct brim_gemm_rows *r
 static struct workspace divide_scratch(const struct brim_lookup *l, const struct brim_gemm_rows *r)
 {
     const struct sizes sizes = workspace_sizes(l, r->m);
+    const size_t rows = r->m < l->variant->rows ? r->m : l->variant->rows;
     uint8_t *scratch = r->scratch, *table = scratch + sizes.x, *state = table + sizes.table;
 
     return (struct workspace){
@@ -238,7 +245,7 @@ static struct workspace divide_scratch(const struct brim_lookup *l, const struct
         .state = (uint16_t *)(void *)state,
         .totals = (int32_t *)(void *)(state + sizes.state),
         .x_stride = l->block * l->variant->weights + 64,
-        .totals_stride = totals_panels(l) * BRIM_LOOKUP_PANEL,
+        .strip = BRIM_LOOKUP_PANEL * strip_panels(l, rows),
         .extent = extent(l, r),
     };
 }
@@ -325,36 +332,43 @@ static void look_up(const struct brim_lookup *l, unsigned rows, size_t b,
     }
 }
 
-/* Totals of the run that ends with block b and, after the last, the outputs. */
+/* Totals of panels p .. end - 1 from the run that ends with block b. */
+static void add_up(const struct brim_lookup *l, unsigned rows, size_t b, size_t p, size_t end,
+                   const struct workspace *ws)
+{
+    for (int32_t *y = ws->totals; p < end; p++, y += BRIM_LOOKUP_PANEL) {
+        l->variant->finish(&(struct brim_lookup_finish){
+            .rows = rows,
+            .state = ws->state + p * BRIM_LOOKUP_PANEL * rows,
+            .tiles = l->tiles[b * l->panels + p],
+            .y = y,
+            .y_stride = ws->strip,
+            .add = l->run[b] != 0,
+        });
+    }
+}
+
+/* What becomes of the run that ends with block b: totals and, after the last, outputs. */
 static void finish(const struct brim_lookup *l, const struct brim_gemm_rows *r, size_t row,
                    unsigned rows, size_t b, const struct workspace *ws)
 {
     const size_t size = l->epilogue.emit == BRIM_EMIT_CODES ? 1 : 4;
+    const size_t panels = ws->strip / BRIM_LOOKUP_PANEL;
 
-    for (size_t p = 0; p < l->panels; p++) {
+    for (size_t p = 0; p < l->panels; p += panels) {
         const size_t c = p * BRIM_LOOKUP_PANEL;
-        int32_t *totals = ws->totals + (totals_panels(l) == 1 ? 0 : c);
 
-        l->variant->finish(&(struct brim_lookup_finish){
-            .rows = rows,
-            .state = ws->state + c * rows,
-            .tiles = l->tiles[b * l->panels + p],
-            .y = totals,
-            .y_stride = ws->totals_stride,
-            .add = l->run[b] != 0,
-        });
+        add_up(l, rows, b, p, p + panels < l->panels ? p + panels : l->panels, ws);
         if (b + 1 == l->blocks) {
-            l->finish->run(
-                &l->epilogue,
-                &(struct brim_epilogue_block){
-                    .total = totals,
-                    .stride = ws->totals_stride,
-                    .rows = rows,
-                    .columns = l->n - c < BRIM_LOOKUP_PANEL ? l->n - c : BRIM_LOOKUP_PANEL,
-                    .first = c,
-                    .y = (uint8_t *)r->y + (row * r->y_stride + c) * size,
-                    .y_stride = r->y_stride,
-                });
+            l->finish->run(&l->epilogue, &(struct brim_epilogue_block){
+                                             .total = ws->totals,
+                                             .stride = ws->strip,
+                                             .rows = rows,
+                                             .columns = l->n - c < ws->strip ? l->n - c : ws->strip,
+                                             .first = c,
+                                             .y = (uint8_t *)r->y + (row * r->y_stride + c) * size,
+                                             .y_stride = r->y_stride,
+                                         });
         }
     }
 }

@@ -33,14 +33,14 @@ static const struct {
     uint32_t isa;
     double few, loss, many;
 } multiply[] = {
-    {BRIM_ISA_AMX | BRIM_ISA_AVX512VNNI, 120, 1.7, 350},
-    {BRIM_ISA_AVX512VNNI, 120, 1.7, 112},
-    {BRIM_ISA_AVXVNNI, 65, 1.3, 60},
-    {BRIM_ISA_AVX512, 24, 0, 62},
-    {BRIM_ISA_AVX2, 24, 0, 46},
+    {BRIM_ISA_AMX | BRIM_ISA_AVX512VNNI, 120, 1.7, 400},
+    {BRIM_ISA_AVX512VNNI, 120, 1.7, 122},
+    {BRIM_ISA_AVXVNNI, 65, 1.3, 71},
+    {BRIM_ISA_AVX512, 24.5, 0, 70},
+    {BRIM_ISA_AVX2, 24.5, 0, 51.5},
 };
 
-#define GEMV_ROW 1.1 /* cycles for each k of a row: sums of x */
+#define GEMV_ROW 0.3 /* cycles for each k of a row: sums of x */
 
 static double longer(double a, double b)
 {

@@ -160,27 +160,34 @@ INLINE void run_rows(const struct brim_lookup_tile *t, size_t half, const unsign
 }
 
 /* One row, which the rest of the loop would slow down: its state stays in registers, and it counts by
- * two bytes. */
+ * four bytes. */
 static void run_one(const struct brim_lookup_tile *t)
 {
     enum { rows = 1, vectors = 2 };
     const __m256i nibble = _mm256_set1_epi8(15), middle = _mm256_set1_epi8(-128);
     const uint8_t *index = t->index, *table = t->table;
     __m256i *state = (__m256i *)(void *)t->state;
-    __m256i all0 = _mm256_load_si256(state), all1 = _mm256_load_si256(state + 1);
-    __m256i odds0 = _mm256_load_si256(state + 2), odds1 = _mm256_load_si256(state + 3);
+    __m256i all0 = _mm256_setzero_si256(), all1 = all0, odds0 = all0, odds1 = all0;
 
+    if (!t->first) {
+        all0 = _mm256_load_si256(state);
+        all1 = _mm256_load_si256(state + 1);
+        odds0 = _mm256_load_si256(state + 2);
+        odds1 = _mm256_load_si256(state + 3);
+    }
     for (size_t left = t->steps; left != 0;) {
         const size_t steps = left < t->tile ? left : t->tile;
         __m256i sum0 = middle, sum1 = middle;
 
         left -= steps;
-        for (size_t s = steps / 4; s != 0; s--) {
+        for (size_t s = steps / 8; s != 0; s--) {
             LOOK_PAIR(LOOK(0) LOOK(1), 0)
             LOOK_PAIR(LOOK(0) LOOK(1), 1)
-            index += 128;
+            LOOK_PAIR(LOOK(0) LOOK(1), 2)
+            LOOK_PAIR(LOOK(0) LOOK(1), 3)
+            index += 256;
         }
-        if (steps % 4 != 0) {
+        for (size_t s = steps % 8; s != 0; s -= 2) {
             LOOK_PAIR(LOOK(0) LOOK(1), 0)
             index += 64;
         }
@@ -214,7 +221,7 @@ static void begin(const struct brim_lookup_tile *t)
 
 static void run(const struct brim_lookup_tile *t)
 {
-    if (t->first) {
+    if (t->first && t->rows != 1) {
         begin(t);
     }
     switch (t->rows) {
