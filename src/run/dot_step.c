@@ -1,7 +1,10 @@
 /* dot_step.c - one dot layer in integers: codes in, codes or floats out. SPDX-License-Identifier:
  * Apache-2.0
  *
- * A convolution's input is first copied into a plane [height][width][channel] of 32-bit codes, with
+ * Where only totals matter the integer kernels compute them: dot_total.c. What follows is for
+ * datapaths that can overflow, for counting, and for codes of 16 bits.
+ *
+ * A convolution's input is first copied into a plane [height][width][channel] of codes, with
  * its padding written out as the zero-point code, so that a row of the reduction in K order (kernel
  * row, kernel column, channel) is a run of the plane per kernel row:
  *
@@ -19,7 +22,7 @@
 #include <string.h>
 
 #include "base/intops.h"
-#include "run/dot_conv.h"
+#include "run/step.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 
@@ -45,7 +48,7 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
             multiplier[c] = d->x_scale * d->w_scale[c];
         }
         if (s->emit == BRIM_EMIT_CODES) {
-            multiplier[c] /= s->y_scale;
+            multiplier[c] /= s->y.scale;
         }
     }
     s->offset = offset;
@@ -60,8 +63,14 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
                                              .datapath = s->datapath,
                                              .count = plan->count};
     BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
-    s->as_float = brim_dot_kernel_is_total(s->kernel) && brim_dot_conv_is_exact(d);
-    return BRIM_OK;
+    return brim_dot_kernel_is_total(s->kernel) ? brim_dot_total_prepare(plan, s) : BRIM_OK;
+}
+
+void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s)
+{
+    brim_dot_kernel_free(ctx, s->kernel);
+    brim_conv_kernel_free(ctx, s->conv);
+    brim_gemm_free(ctx, s->gemm);
 }
 
 /* ---- emit ---- */
@@ -102,14 +111,15 @@ static void emit_codes(const struct brim_dot_step *s, const struct emit *e)
 {
     const int64_t offset = s->offset[e->channel];
     const float multiplier = s->multiplier[e->channel];
-    const float lo = (float)(s->lo - s->zero), hi = (float)(s->hi - s->zero);
-    const bool wide = brim_dtype_size(s->y_type) == 2;
+    const float lo = (float)(s->y.lo - s->y.zero), hi = (float)(s->y.hi - s->y.zero);
+    const bool wide = brim_dtype_size(s->y.dtype) == 2;
+    const int64_t zero = s->y.zero + (s->y_bytes && s->y.dtype == BRIM_INT8 ? 128 : 0);
 
     for (size_t i = 0; i < e->m; i++) {
         float v = (float)(e->value[i * e->value_stride] + offset) * multiplier;
         v = v > lo ? v : lo; /* bounds are integers: clipping before rounding changes nothing */
         v = v < hi ? v : hi;
-        const uint64_t q = (uint64_t)((int64_t)brim_rint((double)v) + s->zero);
+        const uint64_t q = (uint64_t)((int64_t)brim_rint((double)v) + zero);
         if (wide) {
             ((uint16_t *)e->y)[e->first + i * e->y_stride] = (uint16_t)q;
         } else {
@@ -135,25 +145,30 @@ static void emit(const struct brim_dot_step *s, const struct emit *e)
 
 /* ---- codes ---- */
 
-/* dst[i * dst_stride] = src[first + i], widened. */
-static brim_status widen(brim_ctx *ctx, const struct brim_tensor *src, size_t first, size_t n,
-                         int32_t *dst, size_t dst_stride)
+static enum brim_dot_codes codes_of(enum brim_dtype t)
 {
-#define WIDEN(type)                                                                                \
+    return t == BRIM_UINT8 || t == BRIM_UINT4 ? BRIM_DOT_UINT8
+           : t == BRIM_INT8 || t == BRIM_INT4 ? BRIM_DOT_INT8
+                                              : BRIM_DOT_INT32;
+}
+
+/* dst[i * dst_stride] = src[first + i]: bytes as they are, 16 bits widened to 32. */
+static brim_status widen(brim_ctx *ctx, const struct brim_tensor *src, size_t first, size_t n,
+                         void *dst, size_t dst_stride)
+{
+#define WIDEN(from, to)                                                                            \
     for (size_t i = 0; i < n; i++) {                                                               \
-        dst[i * dst_stride] = ((const type *)src->data)[first + i];                                \
+        ((to *)dst)[i * dst_stride] = ((const from *)src->data)[first + i];                        \
     }
     const enum brim_dtype t = src->type.dtype;
 
     assert(dst != NULL);
-    if (t == BRIM_UINT8 || t == BRIM_UINT4) {
-        WIDEN(uint8_t)
-    } else if (t == BRIM_INT8 || t == BRIM_INT4) {
-        WIDEN(int8_t)
+    if (codes_of(t) != BRIM_DOT_INT32) {
+        WIDEN(uint8_t, uint8_t)
     } else if (t == BRIM_UINT16) {
-        WIDEN(uint16_t)
+        WIDEN(uint16_t, int32_t)
     } else if (t == BRIM_INT16) {
-        WIDEN(int16_t)
+        WIDEN(int16_t, int32_t)
     } else {
         return brim_fail(ctx, BRIM_ERR_UNSUPPORTED, "input codes of type %s, expected 4 to 16 bits",
                          brim_dtype_name(t));
@@ -170,12 +185,14 @@ struct job {
     int64_t *value; /* [block][n / groups] */
     void *scratch;  /* the kernel's */
     size_t block, per_group;
+    enum brim_dot_codes codes; /* what the kernel is given */
+    size_t size;               /* bytes of one */
 };
 
 static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
 {
     const struct brim_dot *d = j->s->dot;
-    const size_t row_bytes = (d->k + 1) * sizeof(int32_t);
+    const size_t row_bytes = (d->k + 1) * j->size;
     const size_t most = BLOCK_BYTES / row_bytes;
 
     j->per_group = d->n / d->groups;
@@ -193,7 +210,7 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
  * element (first + i * row_stride + c * channel_stride) of y. */
 struct block {
     size_t group, m;
-    const int32_t *x;
+    const void *x;
     size_t x_stride, first, row_stride, channel_stride;
 };
 
@@ -202,6 +219,7 @@ static void run_block(const struct job *j, const struct block *b)
     const struct brim_dot_rows rows = {.group = b->group,
                                        .m = b->m,
                                        .x = b->x,
+                                       .codes = j->codes,
                                        .x_stride = b->x_stride,
                                        .y = j->value,
                                        .y_stride = j->per_group,
@@ -230,16 +248,21 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
     const struct brim_dot *d = j->s->dot;
     const size_t rows = d->k == 0 ? 0 : (size_t)brim_shape_count(&x->type.shape) / d->k;
 
+    const bool in_place = j->codes != BRIM_DOT_INT32;
+
     BRIM_TRY(start(j, scratch, rows));
-    int32_t *codes = brim_arena_alloc(scratch, j->block * d->k, sizeof *codes);
-    if (codes == NULL) {
+    int32_t *codes = in_place ? NULL : brim_arena_alloc(scratch, j->block * d->k, sizeof *codes);
+    if (codes == NULL && !in_place) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t r = 0; r < rows; r += j->block) {
         const size_t m = brim_min_size(j->block, rows - r);
-        BRIM_TRY(widen(scratch->ctx, x, r * d->k, m * d->k, codes, 1));
+        if (!in_place) {
+            BRIM_TRY(widen(scratch->ctx, x, r * d->k, m * d->k, codes, 1));
+        }
         const struct block b = {.m = m,
-                                .x = codes,
+                                .x = in_place ? (const uint8_t *)x->data + r * d->k
+                                              : (const void *)codes,
                                 .x_stride = d->k,
                                 .first = r * d->n,
                                 .row_stride = d->n,
@@ -250,14 +273,6 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
 }
 
 /* ---- convolutions ---- */
-
-struct plane {
-    size_t h_in, w_in, c_in; /* the image */
-    size_t top, left;        /* padding before it */
-    size_t h, w;             /* padded */
-    size_t h_out, w_out;
-    int32_t *code; /* [h][w][c_in] */
-};
 
 /* Padding in front of the first element and the padded size, for one axis. */
 struct axis {
@@ -278,59 +293,108 @@ static void resolve(const struct axis *a, int auto_pad, size_t *before, size_t *
     *size = (size_t)brim_max_i64(reach, front + a->in);
 }
 
-static brim_status plane_create(const struct brim_dot *d, const struct brim_tensor *x,
-                                const struct brim_tensor *y, struct brim_arena *scratch,
-                                struct plane *p)
+/* The images, and their padded size. */
+static void resolve_images(const struct brim_dot *d, const struct brim_shape *x,
+                           const struct brim_shape *y, struct brim_conv_images *v, size_t *h,
+                           size_t *w)
 {
-    const struct brim_conv_geometry *v = &d->conv;
-    const bool flat = v->rank == 1;
-    const int64_t *xd = x->type.shape.dim, *yd = y->type.shape.dim;
-    const struct axis ah = {.in = flat ? 1 : xd[2],
-                            .out = flat ? 1 : yd[2],
-                            .kernel = v->kh,
-                            .stride = v->stride_h,
-                            .dilation = v->dilation_h,
-                            .before = v->pad_top};
-    const struct axis aw = {.in = flat ? xd[2] : xd[3],
-                            .out = flat ? yd[2] : yd[3],
-                            .kernel = v->kw,
-                            .stride = v->stride_w,
-                            .dilation = v->dilation_w,
-                            .before = v->pad_left};
+    const struct brim_conv_geometry *g = &d->conv;
+    const bool flat = g->rank == 1;
+    const struct axis ah = {.in = flat ? 1 : x->dim[2],
+                            .out = flat ? 1 : y->dim[2],
+                            .kernel = g->kh,
+                            .stride = g->stride_h,
+                            .dilation = g->dilation_h,
+                            .before = g->pad_top};
+    const struct axis aw = {.in = flat ? x->dim[2] : x->dim[3],
+                            .out = flat ? y->dim[2] : y->dim[3],
+                            .kernel = g->kw,
+                            .stride = g->stride_w,
+                            .dilation = g->dilation_w,
+                            .before = g->pad_left};
+
+    *v = (struct brim_conv_images){.count = (size_t)x->dim[0],
+                                   .h = (size_t)ah.in,
+                                   .w = (size_t)aw.in,
+                                   .h_out = (size_t)ah.out,
+                                   .w_out = (size_t)aw.out};
+    resolve(&ah, flat ? 0 : g->auto_pad, &v->top, h);
+    resolve(&aw, g->auto_pad, &v->left, w);
+}
+
+static brim_status check_padded(brim_ctx *ctx, size_t h, size_t w, size_t pixel)
+{
     size_t n;
 
-    *p = (struct plane){.h_in = (size_t)ah.in,
-                        .w_in = (size_t)aw.in,
-                        .c_in = (size_t)v->c_in,
-                        .h_out = (size_t)ah.out,
-                        .w_out = (size_t)aw.out};
-    resolve(&ah, flat ? 0 : v->auto_pad, &p->top, &p->h);
-    resolve(&aw, v->auto_pad, &p->left, &p->w);
-    if (!brim_mul_size(p->h, p->w, &n) || !brim_mul_size(n, p->c_in, &n) ||
-        n > scratch->ctx->params.max_tensor_bytes / sizeof *p->code) {
-        return brim_fail(scratch->ctx, BRIM_ERR_UNSUPPORTED,
+    if (!brim_mul_size(h, w, &n) || !brim_mul_size(n, pixel, &n) ||
+        n > ctx->params.max_tensor_bytes) {
+        return brim_fail(ctx, BRIM_ERR_UNSUPPORTED,
                          "the padded input exceeds the limit of %zu bytes",
-                         scratch->ctx->params.max_tensor_bytes);
-    }
-    p->code = brim_arena_alloc(scratch, n + 1, sizeof *p->code);
-    if (p->code == NULL) {
-        return BRIM_ERR_NOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
-        p->code[i] = (int32_t)d->x_zero;
+                         ctx->params.max_tensor_bytes);
     }
     return BRIM_OK;
 }
 
-/* Image b of x, [c][h][w], into the plane's inside; its padding stays as it is. */
-static brim_status plane_load(const struct plane *p, const struct brim_tensor *x, size_t b,
-                              brim_ctx *ctx)
+brim_status brim_dot_images(brim_ctx *ctx, const struct brim_dot *d, const struct brim_shape *x,
+                            const struct brim_shape *y, struct brim_conv_images *images)
 {
-    for (size_t c = 0; c < p->c_in; c++) {
-        for (size_t y = 0; y < p->h_in; y++) {
-            const size_t from = ((b * p->c_in + c) * p->h_in + y) * p->w_in;
-            int32_t *to = p->code + ((p->top + y) * p->w + p->left) * p->c_in + c;
-            BRIM_TRY(widen(ctx, x, from, p->w_in, to, p->c_in));
+    size_t h, w;
+
+    resolve_images(d, x, y, images, &h, &w);
+    return check_padded(ctx, h, w, (size_t)d->conv.c_in);
+}
+
+struct plane {
+    struct brim_conv_images v;
+    size_t h, w, c; /* padded */
+    size_t size;    /* bytes of a code */
+    uint8_t flip;   /* of bytes that are stored 128 higher */
+    uint8_t *code;  /* [h][w][c] */
+};
+
+static brim_status plane_create(const struct job *j, const struct brim_tensor *x,
+                                struct brim_arena *scratch, struct plane *p)
+{
+    const struct brim_dot *d = j->s->dot;
+
+    *p = (struct plane){.c = (size_t)d->conv.c_in,
+                        .size = j->size,
+                        .flip = j->s->x_bytes && x->type.dtype == BRIM_INT8 ? 0x80 : 0};
+    resolve_images(d, &x->type.shape, &j->y->type.shape, &p->v, &p->h, &p->w);
+    BRIM_TRY(check_padded(scratch->ctx, p->h, p->w, p->c * p->size));
+    const size_t n = p->h * p->w * p->c;
+    p->code = brim_arena_alloc(scratch, n + 1, p->size);
+    if (p->code == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (p->size == 1) {
+            p->code[i] = (uint8_t)d->x_zero;
+        } else {
+            ((int32_t *)(void *)p->code)[i] = (int32_t)d->x_zero;
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Image b of x into the plane's inside; its padding stays as it is. */
+static brim_status plane_load(const struct plane *p, const struct job *j,
+                              const struct brim_tensor *x, size_t b, brim_ctx *ctx)
+{
+    const struct brim_conv_images *v = &p->v;
+
+    for (size_t y = 0; j->s->x_bytes && y < v->h; y++) {
+        const uint8_t *from = (const uint8_t *)x->data + (b * v->h + y) * v->w * p->c;
+        uint8_t *to = p->code + ((v->top + y) * p->w + v->left) * p->c;
+        for (size_t i = 0; i < v->w * p->c; i++) {
+            to[i] = from[i] ^ p->flip;
+        }
+    }
+    for (size_t c = 0; !j->s->x_bytes && c < p->c; c++) {
+        for (size_t y = 0; y < v->h; y++) {
+            const size_t from = ((b * p->c + c) * v->h + y) * v->w;
+            const size_t to = ((v->top + y) * p->w + v->left) * p->c + c;
+            BRIM_TRY(widen(ctx, x, from, v->w, p->code + to * p->size, p->c));
         }
     }
     return BRIM_OK;
@@ -338,55 +402,52 @@ static brim_status plane_load(const struct plane *p, const struct brim_tensor *x
 
 /* Rows first..first+m-1 of one group, in K order. */
 static void gather(const struct plane *p, const struct brim_dot *d, const struct block *b,
-                   size_t first, int32_t *rows)
+                   size_t first, uint8_t *rows)
 {
     const struct brim_conv_geometry *v = &d->conv;
-    const size_t c_group = p->c_in / d->groups, kw = (size_t)v->kw, kh = (size_t)v->kh;
+    const size_t c_group = p->c / d->groups, kw = (size_t)v->kw, kh = (size_t)v->kh;
+    const size_t pixel = p->c * p->size, line = p->w * pixel;
     const bool run = d->groups == 1 && v->dilation_w == 1;
+    const size_t pieces = run ? 1 : kw, piece = (run ? kw : 1) * c_group * p->size;
 
     assert(p->code != NULL);
     for (size_t i = 0; i < b->m; i++) {
-        const size_t oy = (first + i) / p->w_out, ox = (first + i) % p->w_out;
-        const int32_t *corner =
-            p->code + (oy * (size_t)v->stride_h * p->w + ox * (size_t)v->stride_w) * p->c_in +
-            b->group * c_group;
-        int32_t *to = rows + i * d->k;
+        const size_t oy = (first + i) / p->v.w_out, ox = (first + i) % p->v.w_out;
+        const uint8_t *corner = p->code + oy * (size_t)v->stride_h * line +
+                                ox * (size_t)v->stride_w * pixel + b->group * c_group * p->size;
+        uint8_t *to = rows + i * d->k * p->size;
         for (size_t y = 0; y < kh; y++) {
-            const int32_t *from = corner + y * (size_t)v->dilation_h * p->w * p->c_in;
-            if (run) {
-                memcpy(to, from, kw * p->c_in * sizeof *to);
-                to += kw * p->c_in;
-                continue;
-            }
-            for (size_t x = 0; x < kw; x++) {
-                const int32_t *pixel = from + x * (size_t)v->dilation_w * p->c_in;
-                for (size_t c = 0; c < c_group; c++) {
-                    *to++ = pixel[c];
-                }
+            for (size_t x = 0; x < pieces; x++, to += piece) {
+                memcpy(to,
+                       corner + y * (size_t)v->dilation_h * line +
+                           x * (size_t)v->dilation_w * pixel,
+                       piece);
             }
         }
     }
 }
 
-static void run_image(const struct job *j, const struct plane *p, size_t image, int32_t *rows)
+static void run_image(const struct job *j, const struct plane *p, size_t image, uint8_t *rows)
 {
     const struct brim_dot *d = j->s->dot;
     const struct brim_conv_geometry *v = &d->conv;
-    const size_t positions = p->h_out * p->w_out;
+    const size_t positions = p->v.h_out * p->v.w_out, outputs = image * d->n * positions;
     const bool direct = d->groups == 1 && v->kh == 1 && v->kw == 1 && v->stride_h == 1 &&
-                        v->stride_w == 1 && p->w == p->w_out;
+                        v->stride_w == 1 && p->w == p->v.w_out;
+    const bool last = j->s->y_bytes; /* channels are fastest */
 
     for (size_t r = 0; r < positions; r += j->block) {
         for (size_t g = 0; g < d->groups; g++) {
+            const size_t c = g * j->per_group;
             struct block b = {.group = g,
                               .m = brim_min_size(j->block, positions - r),
                               .x = rows,
                               .x_stride = d->k,
-                              .first = (image * d->n + g * j->per_group) * positions + r,
-                              .row_stride = 1,
-                              .channel_stride = positions};
+                              .first = outputs + (last ? r * d->n + c : c * positions + r),
+                              .row_stride = last ? d->n : 1,
+                              .channel_stride = last ? 1 : positions};
             if (direct) {
-                b.x = p->code + r * p->c_in;
+                b.x = p->code + r * p->c * p->size;
             } else {
                 gather(p, d, &b, r, rows);
             }
@@ -404,14 +465,14 @@ static brim_status run_conv(struct job *j, const struct brim_tensor *x, struct b
     if (brim_shape_count(&j->y->type.shape) == 0) {
         return BRIM_OK;
     }
-    BRIM_TRY(plane_create(d, x, j->y, scratch, &p));
-    BRIM_TRY(start(j, scratch, p.h_out * p.w_out));
-    int32_t *rows = brim_arena_alloc(scratch, j->block * d->k, sizeof *rows);
+    BRIM_TRY(plane_create(j, x, scratch, &p));
+    BRIM_TRY(start(j, scratch, p.v.h_out * p.v.w_out));
+    uint8_t *rows = brim_arena_alloc(scratch, j->block * d->k + 1, j->size);
     if (rows == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t image = 0; image < images; image++) {
-        BRIM_TRY(plane_load(&p, x, image, scratch->ctx));
+        BRIM_TRY(plane_load(&p, j, x, image, scratch->ctx));
         run_image(j, &p, image, rows);
     }
     return BRIM_OK;
@@ -444,27 +505,20 @@ static brim_status check(const struct brim_dot *d, const struct brim_tensor *x,
     return BRIM_OK;
 }
 
-/* *done: the float convolution did it. */
-static brim_status run_as_float(const struct brim_dot_step *s, const struct brim_dot_call *c,
-                                bool *done)
-{
-    BRIM_TRY(
-        brim_dot_conv_get(c->scratch->ctx, s->dot, &c->x->type.shape, &c->y->type.shape, c->state));
-    *done = brim_dot_conv_can(*c->state) && brim_dot_conv_run(*c->state, s, c->x, c->y);
-    return BRIM_OK;
-}
-
 brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_dot_call *call)
 {
+    const enum brim_dot_codes codes = codes_of(call->x->type.dtype);
     struct brim_arena *scratch = call->scratch;
-    struct job j = {.s = s, .counts = call->counts, .y = call->y};
+    struct job j = {.s = s,
+                    .counts = call->counts,
+                    .y = call->y,
+                    .codes = codes,
+                    .size = codes == BRIM_DOT_INT32 ? sizeof(int32_t) : 1};
     brim_status status = check(s->dot, call->x, call->y, scratch->ctx);
-    bool done = false;
 
-    if (status == BRIM_OK && s->as_float) {
-        status = run_as_float(s, call, &done);
-    }
-    if (status == BRIM_OK && !done) {
+    if (status == BRIM_OK && (s->conv != NULL || s->gemm != NULL)) {
+        status = brim_dot_total_run(s, call);
+    } else if (status == BRIM_OK) {
         status = s->dot->kind == BRIM_DOT_CONV ? run_conv(&j, call->x, scratch)
                                                : run_matmul(&j, call->x, scratch);
     }

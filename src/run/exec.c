@@ -10,12 +10,17 @@
  */
 #include <string.h>
 
-#include "run/dot_conv.h"
+#include "run/step.h"
 
 struct buffer {
     void *data;
     size_t capacity;
     bool busy;
+};
+
+struct place {
+    struct brim_type type;
+    int32_t buffer; /* -1 = none */
 };
 
 struct brim_workspace {
@@ -25,12 +30,17 @@ struct brim_workspace {
     int32_t *buffer_of;               /* [n_values] -1 = none */
     struct buffer *buffer;            /* [n_values] slots, of which n_buffers are used */
     size_t n_buffers;
-    void **state;                     /* [n_steps] */
-    struct brim_dot_conv **dot_state; /* [n_steps] */
-    const struct brim_tensor **in;    /* [max_in] of the step being run */
-    struct brim_tensor *out;          /* [max_out] */
-    struct brim_type *type;           /* [max_out] */
-    struct brim_dot_counts *counts;   /* [dots.count] */
+    void **state; /* [n_steps] */
+    struct brim_work work;
+    const struct brim_tensor **in;  /* [max_in] of the step being run */
+    struct brim_tensor *out;        /* [max_out] */
+    struct brim_type *type;         /* [max_out] */
+    struct brim_dot_counts *counts; /* [dots.count] */
+
+    /* Of the last run, when `settled`: types and places that the next one may keep. */
+    bool settled;
+    struct brim_type *input; /* [n_inputs] */
+    struct place *place;     /* [n_values] */
 };
 
 brim_status brim_tensor_bytes(brim_ctx *ctx, const struct brim_type *type, size_t *bytes)
@@ -146,6 +156,7 @@ static brim_status place(struct brim_workspace *ws, int32_t value, const struct 
     BRIM_TRY(brim_tensor_bytes(ws->plan->ctx, type, &bytes));
     BRIM_TRY(take_buffer(ws, bytes, &ws->buffer_of[value]));
     ws->value[value] = (struct brim_tensor){*type, ws->buffer[ws->buffer_of[value]].data};
+    ws->place[value] = (struct place){*type, ws->buffer_of[value]};
     return BRIM_OK;
 }
 
@@ -159,6 +170,19 @@ static void release(struct brim_workspace *ws, const struct brim_step *s)
         }
         ws->value[v].data = NULL;
     }
+}
+
+void *brim_work_get(struct brim_work *work, size_t bytes)
+{
+    if (work->data == NULL || work->capacity < bytes) {
+        brim_free(work->ctx, work->data);
+        work->capacity = bytes + 1;
+        work->data = brim_alloc(work->ctx, work->capacity, 1);
+        if (work->data == NULL) {
+            work->capacity = 0;
+        }
+    }
+    return work->data;
 }
 
 /* ---- inputs ---- */
@@ -200,6 +224,7 @@ static brim_status bind_inputs(struct brim_workspace *ws, const struct brim_tens
     }
     for (size_t i = 0; i < n_inputs; i++) {
         const int32_t v = plan->g->inputs[i];
+        ws->input[i] = inputs[i].type;
         if (!plan->needed[v]) {
             continue;
         }
@@ -216,29 +241,74 @@ static brim_status bind_inputs(struct brim_workspace *ws, const struct brim_tens
     return BRIM_OK;
 }
 
+static bool same_type(const struct brim_type *a, const struct brim_type *b)
+{
+    bool same = a->dtype == b->dtype && a->shape.rank == b->shape.rank;
+
+    for (int i = 0; same && i < a->shape.rank; i++) {
+        same = a->shape.dim[i] == b->shape.dim[i];
+    }
+    return same;
+}
+
+/* Inputs of the same types as in the run that everything is in place from. */
+static bool rebind_inputs(struct brim_workspace *ws, const struct brim_tensor *inputs,
+                          size_t n_inputs)
+{
+    const struct brim_plan *plan = ws->plan;
+
+    for (size_t i = 0; i < plan->g->n_inputs; i++) {
+        if (i >= n_inputs || !same_type(&ws->input[i], &inputs[i].type) ||
+            (plan->needed[plan->g->inputs[i]] &&
+             (inputs[i].data == NULL || plan->wanted[plan->g->inputs[i]]))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < n_inputs; i++) {
+        if (plan->needed[plan->g->inputs[i]]) {
+            ws->value[plan->g->inputs[i]] = inputs[i];
+        }
+    }
+    return n_inputs == plan->g->n_inputs;
+}
+
 /* ---- steps ---- */
+
+static void gather_op(struct brim_workspace *ws, const struct brim_node *n)
+{
+    for (size_t i = 0; i < n->n_in; i++) {
+        ws->in[i] = n->in[i] < 0 ? NULL : &ws->value[n->in[i]];
+    }
+}
+
+static brim_status place_op(struct brim_workspace *ws, const struct brim_node *n)
+{
+    gather_op(ws, n);
+    BRIM_TRY(brim_exec_types(ws->plan, n, ws->in, ws->type, &ws->scratch));
+    for (size_t i = 0; i < n->n_out; i++) {
+        if (n->out[i] >= 0) {
+            BRIM_TRY(place(ws, n->out[i], &ws->type[i]));
+        }
+    }
+    return BRIM_OK;
+}
 
 static brim_status run_op(struct brim_workspace *ws, size_t step)
 {
     const struct brim_plan *plan = ws->plan;
     const struct brim_step *s = &plan->steps[step];
     const struct brim_node *n = &plan->g->nodes[s->node];
-
     uint64_t constant = 0;
 
-    for (size_t i = 0; i < n->n_in; i++) {
-        ws->in[i] = n->in[i] < 0 ? NULL : &ws->value[n->in[i]];
-        if (i < 64 && n->in[i] >= 0 && plan->constant[n->in[i]] != NULL) {
+    gather_op(ws, n);
+    for (size_t i = 0; i < n->n_in && i < 64; i++) {
+        if (n->in[i] >= 0 && plan->constant[n->in[i]] != NULL) {
             constant |= (uint64_t)1 << i;
         }
     }
-    BRIM_TRY(brim_exec_types(plan, n, ws->in, ws->type, &ws->scratch));
     for (size_t i = 0; i < n->n_out; i++) {
-        ws->out[i] = (struct brim_tensor){.type = ws->type[i]};
-        if (n->out[i] >= 0) {
-            BRIM_TRY(place(ws, n->out[i], &ws->type[i]));
-            ws->out[i] = ws->value[n->out[i]];
-        }
+        ws->out[i] =
+            n->out[i] >= 0 ? ws->value[n->out[i]] : (struct brim_tensor){.type = ws->type[i]};
     }
     struct brim_op_call call = {.ctx = plan->ctx,
                                 .node = n,
@@ -255,9 +325,8 @@ static brim_status run_op(struct brim_workspace *ws, size_t step)
 
 /* The output of a fused layer has the shape that its own node's rule gives for the input's shape;
  * every other input is constant, so its inferred type is exact. */
-static brim_status run_dot(struct brim_workspace *ws, size_t step)
+static brim_status place_dot(struct brim_workspace *ws, const struct brim_dot_step *s)
 {
-    const struct brim_dot_step *s = ws->plan->steps[step].dot;
     const struct brim_plan *plan = ws->plan;
     const struct brim_graph *g = plan->g;
     const struct brim_node *n = &g->nodes[s->dot->node];
@@ -279,14 +348,73 @@ static brim_status run_dot(struct brim_workspace *ws, size_t step)
         t[0].type.dtype = x->type.dtype;
     }
     BRIM_TRY(brim_exec_types(plan, n, ws->in, ws->type, &ws->scratch));
-    const struct brim_type type = {s->y_type, ws->type[0].shape};
-    BRIM_TRY(place(ws, s->out, &type));
-    const struct brim_dot_call call = {.x = x,
+    const struct brim_type type = {s->y.dtype, ws->type[0].shape};
+    return place(ws, s->out, &type);
+}
+
+static brim_status run_dot(struct brim_workspace *ws, const struct brim_dot_step *s)
+{
+    const struct brim_dot_call call = {.x = &ws->value[s->dot->x],
                                        .y = &ws->value[s->out],
-                                       .counts = plan->count ? &ws->counts[s->index] : NULL,
+                                       .counts = ws->plan->count ? &ws->counts[s->index] : NULL,
                                        .scratch = &ws->scratch,
-                                       .state = &ws->dot_state[step]};
+                                       .work = &ws->work};
     return brim_dot_step_run(s, &call);
+}
+
+static void gather_code(const struct brim_workspace *ws, const struct brim_code_step *s,
+                        const struct brim_tensor *x[2])
+{
+    for (size_t i = 0; i < s->n_in; i++) {
+        x[i] = &ws->value[s->in[i]];
+    }
+}
+
+static brim_status place_code(struct brim_workspace *ws, const struct brim_code_step *s)
+{
+    const struct brim_tensor *x[2];
+    struct brim_type type;
+
+    gather_code(ws, s, x);
+    BRIM_TRY(brim_code_step_type(ws->plan->ctx, s, x, &type));
+    return place(ws, s->out, &type);
+}
+
+static brim_status run_code(struct brim_workspace *ws, const struct brim_code_step *s)
+{
+    const struct brim_tensor *x[2];
+
+    gather_code(ws, s, x);
+    return brim_code_step_run(s, x, &ws->value[s->out], &ws->work);
+}
+
+static brim_status run_step(struct brim_workspace *ws, size_t step)
+{
+    const struct brim_step *s = &ws->plan->steps[step];
+
+    if (s->dot != NULL) {
+        BRIM_TRY(ws->settled ? BRIM_OK : place_dot(ws, s->dot));
+        return run_dot(ws, s->dot);
+    }
+    if (s->code != NULL) {
+        BRIM_TRY(ws->settled ? BRIM_OK : place_code(ws, s->code));
+        return run_code(ws, s->code);
+    }
+    BRIM_TRY(ws->settled ? BRIM_OK : place_op(ws, &ws->plan->g->nodes[s->node]));
+    return run_op(ws, step);
+}
+
+/* Everything may stay where it was: buffers have grown to what their last value needs, and values
+ * that are alive at once have different ones. */
+static void settle(struct brim_workspace *ws)
+{
+    for (size_t v = 0; v < ws->plan->g->n_values; v++) {
+        const struct place *p = &ws->place[v];
+        if (p->buffer >= 0) {
+            ws->value[v] = (struct brim_tensor){p->type, ws->buffer[p->buffer].data};
+        }
+    }
+    ws->settled = true;
 }
 
 static void reset(struct brim_workspace *ws)
@@ -297,7 +425,7 @@ static void reset(struct brim_workspace *ws)
         ws->buffer[i].busy = false;
     }
     for (size_t v = 0; v < plan->g->n_values; v++) {
-        ws->buffer_of[v] = -1;
+        ws->buffer_of[v] = ws->place[v].buffer = -1;
         ws->value[v] = (struct brim_tensor){.data = NULL};
         if (plan->constant[v] != NULL) {
             ws->value[v] = *plan->constant[v];
@@ -308,14 +436,24 @@ static void reset(struct brim_workspace *ws)
 brim_status brim_plan_run(const struct brim_plan *plan, struct brim_workspace *ws,
                           const struct brim_tensor *inputs, size_t n_inputs)
 {
-    reset(ws);
-    BRIM_TRY(bind_inputs(ws, inputs, n_inputs));
+    ws->settled = ws->settled && rebind_inputs(ws, inputs, n_inputs);
+    if (!ws->settled) {
+        reset(ws);
+        BRIM_TRY(bind_inputs(ws, inputs, n_inputs));
+    }
     for (size_t i = 0; i < plan->n_steps; i++) {
-        const struct brim_step *s = &plan->steps[i];
-        const brim_status status = s->dot != NULL ? run_dot(ws, i) : run_op(ws, i);
+        const brim_status status = run_step(ws, i);
         brim_arena_free(&ws->scratch);
-        BRIM_TRY(status);
-        release(ws, s);
+        if (status != BRIM_OK) {
+            ws->settled = false;
+            return status;
+        }
+        if (!ws->settled) {
+            release(ws, &plan->steps[i]);
+        }
+    }
+    if (!ws->settled && plan->is_static) {
+        settle(ws);
     }
     return BRIM_OK;
 }
@@ -338,14 +476,16 @@ brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
     ws->buffer_of = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer_of);
     ws->buffer = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->buffer);
     ws->state = brim_arena_zalloc(&ws->arena, plan->n_steps, sizeof *ws->state);
-    ws->dot_state = brim_arena_zalloc(&ws->arena, plan->n_steps, sizeof(struct brim_dot_conv *));
+    ws->work.ctx = ctx;
+    ws->input = brim_arena_zalloc(&ws->arena, plan->g->n_inputs, sizeof *ws->input);
+    ws->place = brim_arena_zalloc(&ws->arena, n_values, sizeof *ws->place);
     ws->in = brim_arena_zalloc(&ws->arena, plan->max_in, sizeof(struct brim_tensor *));
     ws->out = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->out);
     ws->type = brim_arena_zalloc(&ws->arena, plan->max_out, sizeof *ws->type);
     ws->counts = brim_arena_zalloc(&ws->arena, plan->dots.count, sizeof *ws->counts);
     if (ws->value == NULL || ws->buffer_of == NULL || ws->buffer == NULL || ws->state == NULL ||
-        ws->dot_state == NULL || ws->in == NULL || ws->out == NULL || ws->type == NULL ||
-        ws->counts == NULL) {
+        ws->input == NULL || ws->place == NULL || ws->in == NULL || ws->out == NULL ||
+        ws->type == NULL || ws->counts == NULL) {
         brim_workspace_free(ws);
         return BRIM_ERR_NOMEM;
     }
@@ -366,9 +506,7 @@ void brim_workspace_free(struct brim_workspace *ws)
             k->free_state(ctx, ws->state[i]);
         }
     }
-    for (size_t i = 0; ws->dot_state != NULL && i < ws->plan->n_steps; i++) {
-        brim_dot_conv_free(ctx, ws->dot_state[i]);
-    }
+    brim_free(ctx, ws->work.data);
     for (size_t i = 0; ws->buffer != NULL && i < ws->n_buffers; i++) {
         brim_free(ctx, ws->buffer[i].data);
     }

@@ -10,9 +10,10 @@
 struct builder {
     struct brim_plan *plan;
     struct brim_arena scratch;
-    struct brim_dot_step **tail; /* [n_nodes] the dot step that ends at this node */
-    bool *known;                 /* [n_values] depends on constants only */
-    size_t *last_use;            /* [n_values] step */
+    struct brim_dot_step **tail;  /* [n_nodes] the dot step that ends at this node */
+    struct brim_code_step **code; /* [n_nodes] or the step of codes */
+    bool *known;                  /* [n_values] depends on constants only */
+    size_t *last_use;             /* [n_values] step */
 };
 
 static bool all_inputs_known(const struct builder *b, const struct brim_node *n)
@@ -48,6 +49,7 @@ static void find_known(struct builder *b)
         if (b->tail[i] != NULL || !all_inputs_known(b, n)) {
             continue;
         }
+        b->code[i] = NULL; /* the nodes themselves are folded */
         for (size_t k = 0; k < n->n_out; k++) {
             if (n->out[k] >= 0) {
                 b->known[n->out[k]] = true;
@@ -68,6 +70,12 @@ static void find_needed(struct builder *b)
         }
         if (b->tail[i] != NULL) {
             needed[b->tail[i]->dot->x] = true;
+            continue;
+        }
+        for (size_t k = 0; b->code[i] != NULL && k < b->code[i]->n_in; k++) {
+            needed[b->code[i]->in[k]] = true;
+        }
+        if (b->code[i] != NULL) {
             continue;
         }
         for (size_t k = 0; k < n->n_in; k++) {
@@ -144,19 +152,15 @@ static brim_status add_steps(struct builder *b)
 
     for (size_t i = 0; i < g->n_nodes; i++) {
         const struct brim_node *n = &g->nodes[i];
-        struct brim_step s = {.node = i, .dot = b->tail[i]};
+        struct brim_step s = {.node = i, .dot = b->tail[i], .code = b->code[i]};
         if (!any_output_needed(b, n)) {
             continue;
         }
-        if (s.dot != NULL) {
-            const brim_status status = brim_dot_step_prepare(plan, s.dot);
-            if (status != BRIM_OK) {
-                return brim_fail_at(plan->ctx, status, "layer '%s'", s.dot->dot->name);
-            }
-        } else if (all_inputs_known(b, n)) {
+        if (s.dot == NULL && s.code == NULL && all_inputs_known(b, n)) {
             BRIM_TRY(fold(b, n));
             continue;
-        } else {
+        }
+        if (s.dot == NULL && s.code == NULL) {
             BRIM_TRY(find_kernel(b, n, &s.kernel));
         }
         plan->max_in = n->n_in > plan->max_in ? n->n_in : plan->max_in;
@@ -170,6 +174,39 @@ static brim_status add_steps(struct builder *b)
     return BRIM_OK;
 }
 
+/* The kernels of dot layers, once it is known how their values lie. */
+static brim_status prepare_dots(struct brim_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        struct brim_dot_step *s = plan->steps[i].dot;
+        const brim_status status = s != NULL ? brim_dot_step_prepare(plan, s) : BRIM_OK;
+        if (status != BRIM_OK) {
+            return brim_fail_at(plan->ctx, status, "layer '%s'", s->dot->name);
+        }
+    }
+    return BRIM_OK;
+}
+
+/* Shape rules look at the values of integers only, so without integers that a run computes, the
+ * types of the inputs decide all others. */
+static void find_static(struct brim_plan *plan)
+{
+    plan->is_static = true;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct brim_step *s = &plan->steps[i];
+        const struct brim_node *n = &plan->g->nodes[s->node];
+        for (size_t k = 0; s->kernel != NULL && k < n->n_in; k++) {
+            const enum brim_dtype t =
+                n->in[k] < 0 ? BRIM_FLOAT : plan->g->values[n->in[k]].type.dtype;
+            plan->is_static &= n->in[k] < 0 || plan->constant[n->in[k]] != NULL ||
+                               (t != BRIM_INT32 && t != BRIM_INT64 && t != BRIM_UNDEFINED);
+        }
+        for (size_t k = 0; s->kernel != NULL && k < n->n_out; k++) {
+            plan->is_static &= n->out[k] >= 0;
+        }
+    }
+}
+
 /* The step uses the values it reads and writes. */
 static void mark_uses(struct builder *b, size_t step)
 {
@@ -179,6 +216,13 @@ static void mark_uses(struct builder *b, size_t step)
     if (s->dot != NULL) {
         b->last_use[s->dot->dot->x] = step;
         b->last_use[s->dot->out] = step;
+        return;
+    }
+    if (s->code != NULL) {
+        for (size_t k = 0; k < s->code->n_in; k++) {
+            b->last_use[s->code->in[k]] = step;
+        }
+        b->last_use[s->code->out] = step;
         return;
     }
     for (size_t k = 0; k < n->n_in; k++) {
@@ -242,9 +286,18 @@ static brim_status build(struct builder *b)
             b->tail[plan->dot_step[i]->tail] = plan->dot_step[i];
         }
     }
+    for (size_t i = 0; i < plan->n_code_steps; i++) {
+        struct brim_code_step *s = &plan->code_step[i];
+        if (b->tail[s->tail] == NULL && b->code[s->tail] == NULL) {
+            b->code[s->tail] = s;
+        }
+    }
     find_known(b);
     find_needed(b);
     BRIM_TRY(add_steps(b));
+    BRIM_TRY(brim_plan_layout(plan));
+    BRIM_TRY(prepare_dots(plan));
+    find_static(plan);
     return find_releases(b);
 }
 
@@ -287,8 +340,9 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
     BRIM_TRY(mark_wanted(plan, p));
     brim_arena_init(&b.scratch, plan->ctx);
     b.tail = brim_arena_zalloc(&b.scratch, g->n_nodes + 1, sizeof(struct brim_dot_step *));
+    b.code = brim_arena_zalloc(&b.scratch, g->n_nodes + 1, sizeof(struct brim_code_step *));
     b.known = brim_arena_zalloc(&b.scratch, g->n_values + 1, sizeof *b.known);
-    status = b.tail == NULL || b.known == NULL ? BRIM_ERR_NOMEM : build(&b);
+    status = b.tail == NULL || b.code == NULL || b.known == NULL ? BRIM_ERR_NOMEM : build(&b);
     brim_arena_free(&b.scratch);
     return status;
 }
@@ -323,7 +377,7 @@ void brim_plan_free(struct brim_plan *plan)
 
     for (size_t i = 0; plan->dot_step != NULL && i < plan->dots.count; i++) {
         if (plan->dot_step[i] != NULL) {
-            brim_dot_kernel_free(ctx, plan->dot_step[i]->kernel);
+            brim_dot_step_free(ctx, plan->dot_step[i]);
         }
     }
     brim_dots_free(&plan->dots);
