@@ -43,8 +43,8 @@ def count(function):
         body = function.code[first:last + 1]
         products = sum(PRODUCTS.get(i.mnemonic, 0) for i in body)
         vectors = sum(bool(VECTOR.search(" ".join(i.operands))) for i in body)
-        best = max(best, (products, vectors))
-    return best[1], best[0]
+        best = max(best, (products, -vectors))
+    return -best[1], best[0]
 
 
 def main():

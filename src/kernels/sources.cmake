@@ -30,15 +30,16 @@ target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernel
 target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)
 target_sources(brim PRIVATE src/kernels/sparse.c src/kernels/sparse_table.c)
 
-# gcc 12 would load and add earlier than it has registers for.
-set(in_order "$<$<C_COMPILER_ID:GNU>:-fno-schedule-insns;-fno-tree-reassoc;-fno-tree-ter>")
+# gcc 12 would load, and with lookups add, earlier than it has registers for.
+set(in_order "$<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>")
+set(one_by_one "$<$<C_COMPILER_ID:GNU>:-fno-schedule-insns;-fno-tree-reassoc;-fno-tree-ter>")
 
 brim_kernel(arm/epilogue_neon.c)
 brim_kernel(arm/gemm_dotprod.c -march=armv8.2-a+dotprod ${in_order})
 brim_kernel(arm/gemm_neon.c ${in_order})
 brim_kernel(arm/gemv_dotprod.c -march=armv8.2-a+dotprod ${in_order})
-brim_kernel(arm/gemv_neon.c ${in_order})
-brim_kernel(arm/lookup_neon.c ${in_order})
+brim_kernel(arm/gemv_neon.c)
+brim_kernel(arm/lookup_neon.c ${one_by_one})
 brim_kernel(arm/sparse_neon.c)
 brim_kernel(ref/depthwise_scalar.c)
 brim_kernel(ref/epilogue_scalar.c)
