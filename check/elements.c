@@ -183,3 +183,27 @@ const float *tensor_floats(struct check *c, const struct tensor *t)
     }
     return (const float *)(const void *)decode(c, t, true);
 }
+
+const int64_t *tensor_longs(struct check *c, const struct tensor *t)
+{
+    struct wire body = t->body;
+    struct wire_field f;
+    int64_t *v = check_alloc(c, t->count, sizeof *v);
+
+    while (v != NULL && t->type == TYPE_INT64 && wire_next(&body, &f)) {
+        if (f.number != FIELD_RAW || f.type != WIRE_BYTES ||
+            (size_t)(f.bytes.end - f.bytes.at) / 8 != t->count) {
+            continue;
+        }
+        for (size_t i = 0; i < t->count; i++) {
+            uint64_t pattern = 0;
+            for (size_t b = 0; b < 8; b++) {
+                pattern |= (uint64_t)*f.bytes.at++ << (8 * b);
+            }
+            memcpy(&v[i], &pattern, sizeof pattern);
+        }
+        return v;
+    }
+    check_broken(c, "constant '%s': expected 64-bit integers as raw data", t->name);
+    return NULL;
+}

@@ -13,6 +13,7 @@ enum {
     TYPE_UINT16 = 4,
     TYPE_INT16 = 5,
     TYPE_INT32 = 6,
+    TYPE_INT64 = 7,
     TYPE_UINT4 = 21,
     TYPE_INT4 = 22
 };
@@ -77,5 +78,6 @@ bool type_range(uint64_t type, int64_t *lo, int64_t *hi);
  * another file, or holds another number of elements than its shape says. */
 const int32_t *tensor_ints(struct check *c, const struct tensor *t);
 const float *tensor_floats(struct check *c, const struct tensor *t);
+const int64_t *tensor_longs(struct check *c, const struct tensor *t); /* INT64, as raw data */
 
 #endif

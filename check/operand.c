@@ -24,11 +24,17 @@ bool operand_dequantized(const struct model *m, const char *name, struct operand
     for (size_t hops = 0; n != NULL && only_moves(n) && hops < m->n_nodes; hops++) {
         n = model_producer(m, node_input(n, 0));
     }
+    if (n != NULL && strcmp(n->op, "VectorQuantize") == 0 && strcmp(n->domain, "brim") == 0) {
+        *o = (struct operand){.codes = node_input(n, 0), .vectors = n};
+        return true;
+    }
     if (n == NULL || !node_is(n, "DequantizeLinear")) {
         return false;
     }
-    *o = (struct operand){
-        .codes = node_input(n, 0), .zero = model_constant(m, node_input(n, 2)), .dq = n};
+    *o = (struct operand){.codes = node_input(n, 0),
+                          .zero = model_constant(m, node_input(n, 2)),
+                          .dq = n,
+                          .channels = model_producer(m, node_input(n, 1)) != NULL};
     return true;
 }
 
@@ -38,15 +44,17 @@ bool operand_zero(struct check *c, const struct operand *o, int64_t *zero)
     if (o->zero == NULL) {
         return true;
     }
-    if (o->zero->count != 1) {
-        return check_broken(c, "the input's zero point has %zu elements, expected 1",
-                            o->zero->count);
-    }
     const int32_t *v = tensor_ints(c, o->zero);
     if (v == NULL) {
         return false;
     }
-    *zero = v[0];
+    for (size_t i = 0; i < o->zero->count; i++) { /* of channels: zeros */
+        if (o->zero->count > 1 && (v[i] != 0 || !o->channels)) {
+            return check_broken(c, "the input's zero point has %zu elements, expected 1",
+                                o->zero->count);
+        }
+    }
+    *zero = o->zero->count == 1 ? v[0] : 0;
     return true;
 }
 
@@ -103,6 +111,9 @@ static bool clip_bound(struct check *c, const struct model *m, const struct node
 bool operand_range(struct check *c, const struct model *m, const struct operand *o, int64_t zero,
                    int64_t range[2])
 {
+    if (o->vectors != NULL) {
+        return vectors_range(c, m, o->vectors, range);
+    }
     const char *name = o->codes;
     int64_t low = INT64_MIN, high = INT64_MAX;
     uint64_t type = o->zero != NULL ? o->zero->type : 0;

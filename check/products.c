@@ -130,7 +130,8 @@ static bool same_units(struct check *c, const struct model *m, const struct node
                        const struct operand *x, const struct operand *w, const struct layer *l)
 {
     const struct tensor *t[3] = {
-        model_constant(m, node_input(bias, 1)), model_constant(m, node_input(x->dq, 1)),
+        model_constant(m, node_input(bias, 1)),
+        l->x_scale != NULL ? l->x_scale : model_constant(m, node_input(x->dq, 1)),
         l->scale != NULL ? l->scale : model_constant(m, node_input(w->dq, 1))};
     const bool one_vector = l->vector >= l->k && l->factor != NULL;
     const bool gemm = node_is(l->node, "Gemm");
@@ -293,7 +294,8 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
     }
     l->x_min = range[0];
     l->x_max = range[1];
-    if (integer == NULL && !layer_vectors(c, m, w, conv, transposed, l)) {
+    if (integer == NULL &&
+        (!layer_vectors(c, m, w, conv, transposed, l) || !input_vectors(c, m, x, l))) {
         return false;
     }
     const bool bias =

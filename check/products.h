@@ -20,6 +20,7 @@ struct layer {
     size_t vector;                /* products that share a scale of their own, 0 = none */
     const uint32_t *factor;       /* [n][ceil(k/vector)] integer scales; NULL: floats, or none */
     const struct tensor *scale;   /* of the outputs behind integer scales, else NULL */
+    const struct tensor *x_scale; /* of the inputs behind theirs, else NULL */
     char hash[65];                /* SHA-256 of the statement about codes and ranges */
 };
 
@@ -42,9 +43,11 @@ bool layers_find(struct check *c, const struct model *m, struct layers *out);
 
 /* operand.c: the integer tensor behind an input, and what is known about its codes. */
 struct operand {
-    const char *codes;         /* name of the integer tensor */
-    const struct tensor *zero; /* zero point, NULL when absent (0) */
-    const struct node *dq;     /* the DequantizeLinear, NULL for the integer operators */
+    const char *codes;          /* name of the integer tensor */
+    const struct tensor *zero;  /* zero point, NULL when absent (0) */
+    const struct node *dq;      /* the DequantizeLinear, NULL for the integer operators */
+    bool channels;              /* the DequantizeLinear's scales are computed: one for a channel */
+    const struct node *vectors; /* or the VectorQuantize that finds its scales at run time */
 };
 /* The DequantizeLinear behind `name`, seen through operators that only move elements, or false. */
 bool operand_dequantized(const struct model *m, const char *name, struct operand *o);
@@ -55,7 +58,12 @@ bool operand_range(struct check *c, const struct model *m, const struct operand 
 /* vectors.c: scales of blocks of the weights: fills l->vector, factor and scale. */
 bool layer_vectors(struct check *c, const struct model *m, const struct operand *w, bool conv,
                    bool transposed, struct layer *l);
-/* A zero point that must be one number. */
+/* Integer scales of the inputs' vectors, multiplied into l->factor: fills l->x_scale. */
+bool input_vectors(struct check *c, const struct model *m, const struct operand *x,
+                   struct layer *l);
+/* The range of codes that a VectorQuantize makes. */
+bool vectors_range(struct check *c, const struct model *m, const struct node *n, int64_t range[2]);
+/* A zero point that must be one number, or zeros. */
 bool operand_zero(struct check *c, const struct operand *o, int64_t *zero);
 
 #endif

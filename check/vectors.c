@@ -77,3 +77,96 @@ bool layer_vectors(struct check *c, const struct model *m, const struct operand 
     l->vector = (size_t)block;
     return !two_level || read_factors(c, s, conv, transposed, l);
 }
+
+/* Input i of a VectorQuantize, a constant whole number in lo..hi. */
+static bool whole(struct check *c, const struct model *m, const struct node *n, size_t i,
+                  const int64_t limits[2], int64_t *v)
+{
+    const struct tensor *t = model_constant(m, node_input(n, i));
+    const float *f =
+        t == NULL || t->type != TYPE_FLOAT || t->count != 1 ? NULL : tensor_floats(c, t);
+
+    if (f == NULL || !(f[0] >= (float)limits[0] && f[0] <= (float)limits[1]) ||
+        f[0] != (float)(int64_t)f[0]) {
+        return check_broken(c, "input %zu of '%s' is no whole number in %lld..%lld", i, n->name,
+                            (long long)limits[0], (long long)limits[1]);
+    }
+    *v = (int64_t)f[0];
+    return true;
+}
+
+bool vectors_range(struct check *c, const struct model *m, const struct node *n, int64_t range[2])
+{
+    return whole(c, m, n, 2, (const int64_t[]){-127, 0}, &range[0]) &&
+           whole(c, m, n, 3, (const int64_t[]){1, 255}, &range[1]);
+}
+
+/* Scales found at run time are at most `top`: the greatest factors, for vectors of the weights'. */
+static bool greatest_factors(struct check *c, const struct model *m, const struct node *n,
+                             struct layer *l, uint32_t *factor)
+{
+    const struct tensor *t = model_constant(m, node_input(n, 5));
+    const size_t vectors = (l->k + l->vector - 1) / l->vector;
+    const int64_t *split = t == NULL || t->count != 4 ? NULL : tensor_longs(c, t);
+    int64_t top;
+
+    if (!whole(c, m, n, 4, (const int64_t[]){1, 1023}, &top)) {
+        return false;
+    }
+    if (split == NULL || split[2] != (int64_t)l->vector) {
+        return check_broken(c, "'%s' has other vectors than the weights", n->name);
+    }
+    l->x_scale = model_constant(m, node_input(n, 1));
+    for (size_t i = 0; i < l->n * vectors; i++) {
+        factor[i] = l->factor[i] * (uint32_t)top;
+    }
+    return true;
+}
+
+/* Known scales: one integer for every channel, the same in a vector. */
+static bool known_factors(struct check *c, const struct model *m, const struct node *dq,
+                          const struct node *outer, struct layer *l, uint32_t *factor)
+{
+    const struct tensor *t = model_constant(m, node_input(outer, 0));
+    const size_t vectors = (l->k + l->vector - 1) / l->vector;
+    const int32_t *code =
+        t == NULL || (t->type != TYPE_UINT8 && t->type != TYPE_UINT16) ? NULL : tensor_ints(c, t);
+
+    if (code == NULL || node_input(outer, 2)[0] != '\0' || node_int(dq, "axis", 1) != 1 ||
+        node_int(dq, "block_size", 0) != 0 || t->count % l->groups != 0 ||
+        t->count / l->groups % l->vector != 0 || l->k % (t->count / l->groups) != 0) {
+        return check_broken(c, "the inputs' integer scales are not one for every channel");
+    }
+    const size_t channels = t->count / l->groups, per_group = l->n / l->groups;
+    for (size_t i = 0; i < t->count; i++) {
+        if (code[i] != code[i / l->vector * l->vector]) {
+            return check_broken(c, "the inputs' integer scales differ within a vector");
+        }
+    }
+    l->x_scale = model_constant(m, node_input(outer, 1));
+    for (size_t i = 0; i < l->n * vectors; i++) {
+        const size_t group = i / vectors / per_group, at = i % vectors * l->vector % channels;
+        factor[i] = l->factor[i] * (uint32_t)code[group * channels + at];
+    }
+    return true;
+}
+
+bool input_vectors(struct check *c, const struct model *m, const struct operand *x, struct layer *l)
+{
+    const struct node *outer = x->dq == NULL ? NULL : model_producer(m, node_input(x->dq, 1));
+    const bool known = outer != NULL && node_is(outer, "DequantizeLinear");
+
+    if (x->vectors == NULL && !known) {
+        return true;
+    }
+    if (l->factor == NULL || l->vector >= l->k) {
+        return check_broken(c, "the inputs have integer scales for vectors, the weights none");
+    }
+    uint32_t *factor = check_alloc(c, l->n * ((l->k + l->vector - 1) / l->vector), sizeof *factor);
+    if (factor == NULL || !(known ? known_factors(c, m, x->dq, outer, l, factor)
+                                  : greatest_factors(c, m, x->vectors, l, factor))) {
+        return false;
+    }
+    l->factor = factor;
+    return true;
+}

@@ -7,7 +7,7 @@
 struct options {
     const char *output, *calib, *datapath;
     int64_t wbits, abits, input_bits, solver, budget, range, act, effort;
-    int64_t vector, scale_bits, vector_range, prune_block, saliency;
+    int64_t vector, scale_bits, vector_range, vector_inputs, prune_block, saliency;
     double percentile, damping, vector_percentile;
     bool no_bias_correction, published_order, prune_last;
     const char *prune;
@@ -130,6 +130,12 @@ static const struct cli_option options[] = {
      .lo = 50,
      .hi = 100,
      .help = "for --vector-range percentile (default 99)"},
+    {.name = "vector-inputs",
+     .kind = CLI_CHOICE,
+     .value = "none|static|dynamic",
+     .offset = FIELD(vector_inputs),
+     .help = "integer scales for the vectors of inputs too: calibrated, or found at run time\n"
+             "(default none)"},
     {.name = "published-order",
      .kind = CLI_FLAG,
      .offset = FIELD(published_order),
@@ -224,13 +230,18 @@ static void print_text(const brim_quantize_report *r, const char *path)
 /* --vector and --prune, with everything that only makes sense beside them. */
 static int fill_vectors(struct cli *cli, const struct options *o, brim_quantize_params *p)
 {
-    if (o->vector == 0 && (o->scale_bits >= 0 || o->published_order || o->vector_range != 0)) {
-        return cli_usage(cli->verb, "--scale-bits, --vector-range and --published-order need "
-                                    "--vector");
+    if (o->vector == 0 && (o->scale_bits >= 0 || o->published_order || o->vector_range != 0 ||
+                           o->vector_inputs != 0)) {
+        return cli_usage(cli->verb, "--scale-bits, --vector-range, --vector-inputs and "
+                                    "--published-order need --vector");
     }
     if (o->scale_bits == 1 || o->scale_bits == 2) {
         return cli_usage(cli->verb, "scale-bits: '%d', expected 0 or 3..10", (int)o->scale_bits);
     }
+    if (o->vector_inputs != 0 && o->scale_bits == 0) {
+        return cli_usage(cli->verb, "--vector-inputs needs integer scales, --scale-bits 3..10");
+    }
+    p->vector_inputs = (brim_vector_inputs)o->vector_inputs;
     p->solve.vector =
         (brim_vector_params){.length = (size_t)o->vector,
                              .scale_bits = o->scale_bits < 0 ? 4 : (unsigned)o->scale_bits,

@@ -97,6 +97,13 @@ BRIM_API BRIM_NODISCARD brim_status brim_solve_layer(brim_ctx *ctx,
                                                      const brim_solve_params *params,
                                                      brim_layer_solution *solution);
 
+/** Where inputs' scales come from in layers whose weights have vectors. */
+typedef enum brim_vector_inputs {
+    BRIM_VECTOR_INPUTS_NONE = 0,   /**< one scale for the whole input (default) */
+    BRIM_VECTOR_INPUTS_STATIC = 1, /**< of every vector of channels, calibrated */
+    BRIM_VECTOR_INPUTS_DYNAMIC = 2 /**< of every vector, from its largest value at run time */
+} brim_vector_inputs;
+
 /** A per-layer override: the first whose pattern (shell wildcards) matches the node name wins,
  * field by field. */
 typedef struct brim_quantize_override {
@@ -126,6 +133,8 @@ typedef struct brim_quantize_params {
     /** Default: nothing is pruned. Layers that read the model's own input, and those with fewer than
      *  two groups of inputs, are never pruned. */
     brim_prune_params prune;
+    /** Input scales of their own for the layers' vectors too, integers of solve.vector.scale_bits. */
+    brim_vector_inputs vector_inputs;
     bool prune_last; /**< prune the codes after quantizing, for comparison; default false */
     const brim_quantize_override *overrides;
     size_t n_overrides;

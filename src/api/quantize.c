@@ -243,6 +243,18 @@ static brim_status prepare(struct brim_flow *f, const brim_graph *graph)
     return brim_graph_clone(f->source, &f->prefix);
 }
 
+/* Does the layer get input scales for its vectors? They need whole vectors of channels. */
+static bool vector_inputs(const struct brim_flow *f, const struct brim_flow_layer *l,
+                          const struct brim_activation *a)
+{
+    const struct brim_dot *d = l->dot;
+    const size_t channels = d->kind == BRIM_DOT_CONV ? (size_t)d->conv.c_in : d->k;
+
+    return f->params->vector_inputs != BRIM_VECTOR_INPUTS_NONE && l->vector > 0 &&
+           f->params->solve.vector.scale_bits > 0 && l->abits <= 8 && a->channels == channels &&
+           channels % l->vector == 0;
+}
+
 /* Candidate grids of one layer's input from what calibration saw of it. At one accumulator width fewer
  * activation codes leave the weights a larger budget, so `choose` tries half bits too: any number of
  * codes is as good as a power of two when the bound uses the range that the Clip leaves. */
@@ -264,6 +276,11 @@ static brim_status choose_grids(struct brim_flow *f, struct brim_flow_layer *l,
                                                   p->act_symmetric, &l->grid[l->n_grids++]);
         if (s != BRIM_OK) {
             return brim_fail_at(f->ctx, s, "layer '%s'", l->dot->name);
+        }
+        if (vector_inputs(f, l, a)) {
+            BRIM_TRY(brim_calibrate_vectors(&f->arena, a, l->vector, p->solve.vector.scale_bits,
+                                            p->vector_inputs == BRIM_VECTOR_INPUTS_DYNAMIC,
+                                            &l->grid[i]));
         }
     }
     return BRIM_OK;

@@ -258,7 +258,8 @@ static brim_status row_need(struct brim_flow *f, const struct brim_flow_layer *l
         return BRIM_ERR_NOMEM;
     }
     for (size_t g = 0; two_level && g < per; g++) {
-        factor[g] = l->best.vector_code[row * per + g];
+        factor[g] =
+            l->best.vector_code[row * per + g] * brim_grid_vector_scale(grid, l->dot, row, g);
     }
     const brim_factors factors = {l->vector, factor};
     BRIM_TRY(brim_datapath_need_scaled(f->ctx, &l->datapath, two_level ? &factors : NULL, w,

@@ -113,6 +113,31 @@ static bool scan(struct brim_activation *a, const float *x, size_t n)
     return true;
 }
 
+/* The largest magnitude of every channel of a value [samples][channels][plane]. */
+static bool observe_channels(brim_ctx *ctx, struct brim_activation *a, const struct brim_shape *s,
+                             const float *x, size_t n)
+{
+    if (s->rank < 2 || n == 0) {
+        return true;
+    }
+    const size_t channels = (size_t)s->dim[1];
+    size_t plane = 1;
+    for (int i = 2; i < s->rank; i++) {
+        plane *= (size_t)s->dim[i];
+    }
+    if (a->channel_max == NULL) {
+        a->channels = channels;
+        a->channel_max = brim_zalloc(ctx, channels + 1, sizeof *a->channel_max);
+    }
+    for (size_t i = 0; i < n / plane && a->channel_max != NULL && channels == a->channels; i++) {
+        float *most = &a->channel_max[i % channels], lo, hi;
+        (void)range(x + i * plane, plane, &lo, &hi);
+        *most = hi > *most ? hi : *most;
+        *most = -lo > *most ? -lo : *most;
+    }
+    return a->channel_max != NULL;
+}
+
 static bool observe(struct brim_activation *a, const float *x, size_t n)
 {
     int exponent;
@@ -147,6 +172,15 @@ static void merge(struct brim_activation *to, struct brim_activation *from)
     for (size_t i = 0; i < 2 * BINS; i++) {
         to->bin[i] += from->bin[i];
     }
+    if (to->channel_max == NULL) {
+        to->channel_max = from->channel_max;
+        to->channels = from->channels;
+        from->channel_max = NULL;
+    }
+    for (size_t i = 0; from->channel_max != NULL && i < to->channels; i++) {
+        const float v = from->channel_max[i];
+        to->channel_max[i] = v > to->channel_max[i] ? v : to->channel_max[i];
+    }
 }
 
 static brim_status watch_run(void *arg, size_t i, int worker)
@@ -165,6 +199,10 @@ static brim_status watch_run(void *arg, size_t i, int worker)
             return brim_fail(w->feed.ctx, BRIM_ERR_FILE,
                              "value '%s': samples %zu to %zu give a NaN or an infinity",
                              w->feed.g->values[w->values[v]].name, first, first + n - 1);
+        }
+        if (!observe_channels(w->feed.ctx, &w->seen[(size_t)worker * w->n_values + v],
+                              &t->type.shape, t->data, count)) {
+            return BRIM_ERR_NOMEM;
         }
     }
     return BRIM_OK;
@@ -224,6 +262,8 @@ void brim_activations_free(brim_ctx *ctx, struct brim_activation *a, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         brim_free(ctx, a[i].bin);
+        brim_free(ctx, a[i].channel_max);
         a[i].bin = NULL;
+        a[i].channel_max = NULL;
     }
 }

@@ -17,7 +17,9 @@ struct brim_activation {
     bool integer;  /* every element was an integer in [0, 255]: 8-bit data as it is */
     size_t n_bins; /* of |x| over [0, limit), limit a power of two (0 when all are zero) */
     double limit;
-    uint64_t *bin; /* [2][n_bins]: of x >= 0, of x < 0 */
+    uint64_t *bin;      /* [2][n_bins]: of x >= 0, of x < 0 */
+    size_t channels;    /* axis 1 of the value; 0 when it has none */
+    float *channel_max; /* [channels] largest magnitude */
 };
 
 /* Watch `values` of the float graph over all of the data. A NaN or an infinity fails, naming value
@@ -35,6 +37,14 @@ BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_
                                                unsigned codes, brim_range_method method,
                                                double percentile, bool symmetric,
                                                struct brim_grid *grid);
+
+/* Integer scales for vectors of `vector` channels (dividing them) instead of one scale: their own,
+ * covering what was seen, in `arena`, or, `at_run_time`, a scale for the greatest of them from what
+ * `grid`, filled by brim_calibrate_grid(), covers. Signed codes are symmetric. */
+BRIM_NODISCARD brim_status brim_calibrate_vectors(struct brim_arena *arena,
+                                                  const struct brim_activation *a, size_t vector,
+                                                  unsigned scale_bits, bool at_run_time,
+                                                  struct brim_grid *grid);
 
 /* Second moments of one dot layer, per group, in K order: h = X~ X~^T, g[i][j] = sum x~_i x_j, with
  * X~ = scale * (code - zero) of the quantized prefix's input and X the float network's. */

@@ -186,3 +186,41 @@ brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_activation *a, 
     cover(&r, grid);
     return BRIM_OK;
 }
+
+brim_status brim_calibrate_vectors(struct brim_arena *arena, const struct brim_activation *a,
+                                   size_t vector, unsigned scale_bits, bool at_run_time,
+                                   struct brim_grid *grid)
+{
+    const float top = (float)((1u << scale_bits) - 1u);
+    const bool is_signed = a->min < 0.0;
+    const int64_t codes = grid->hi - grid->lo + 1;
+    uint16_t *code = brim_arena_zalloc(arena, a->channels / vector + 1, sizeof *code);
+
+    if (code == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    const double reach = (double)grid->scale * (double)(is_signed ? codes / 2 - 1 : codes - 1);
+    grid->dtype = is_signed ? BRIM_INT8 : BRIM_UINT8;
+    grid->hi = is_signed ? codes / 2 - 1 : codes - 1;
+    grid->lo = is_signed ? -grid->hi : 0;
+    grid->zero = 0;
+    grid->vector = vector;
+    grid->scale_bits = scale_bits;
+    float most = 0.0f;
+    for (size_t i = 0; i < a->channels; i++) {
+        most = a->channel_max[i] > most ? a->channel_max[i] : most;
+    }
+    const double covered = reach < (double)most ? reach : (double)most;
+    const double scale = covered / ((double)grid->hi * (double)top);
+    grid->scale = scale > (double)FLT_MIN ? (float)scale : most > 0.0f ? FLT_MIN : 1.0f;
+    const double share = most > 0.0f ? covered / (double)most : 1.0; /* each clips alike */
+    for (size_t i = 0; i < a->channels && !at_run_time; i++) {
+        const double t =
+            share * (double)a->channel_max[i] / ((double)grid->hi * (double)grid->scale);
+        const double up = brim_rint(t) < t ? brim_rint(t) + 1.0 : brim_rint(t);
+        const uint16_t c = (uint16_t)(up < (double)top ? up : (double)top);
+        code[i / vector] = c > code[i / vector] ? c : code[i / vector];
+    }
+    grid->code = at_run_time ? NULL : code;
+    return BRIM_OK;
+}

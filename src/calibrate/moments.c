@@ -21,6 +21,7 @@
 #include "calibrate/feed.h"
 #include "calibrate/im2col.h"
 #include "calibrate/residual.h"
+#include "run/vector.h"
 
 #define MAX_BATCH   64u
 #define RUNS        8u /* that share a batch */
@@ -43,6 +44,7 @@ struct pass {
     size_t n, batch, per_run;
     size_t first, count; /* samples of the batch in flight */
     float **scratch;     /* [threads] */
+    float **vectors;     /* [threads] one sample */
     size_t scratch_size;
 };
 
@@ -155,12 +157,14 @@ static brim_status allocate(struct pass *p)
     brim_ctx *ctx = p->ctx;
 
     p->scratch = brim_zalloc(ctx, (size_t)ctx->threads, sizeof *p->scratch);
-    if (p->scratch == NULL) {
+    p->vectors = brim_zalloc(ctx, (size_t)ctx->threads, sizeof *p->vectors);
+    if (p->scratch == NULL || p->vectors == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (int i = 0; i < ctx->threads; i++) {
         p->scratch[i] = brim_alloc(ctx, p->scratch_size, sizeof(float));
-        if (p->scratch[i] == NULL) {
+        p->vectors[i] = brim_alloc(ctx, p->scratch_size, sizeof(float));
+        if (p->scratch[i] == NULL || p->vectors[i] == NULL) {
             return BRIM_ERR_NOMEM;
         }
     }
@@ -242,7 +246,15 @@ static brim_status write_rows(const struct pass *p, struct job *j, int worker, s
     }
     const size_t at = (j->filled + in_batch * r->per_sample) * r->columns;
     brim_rows_fill(r, xf, NULL, p->scratch[worker], j->f + at);
-    brim_rows_fill(r, xq, j->request->grid, p->scratch[worker], j->q + at);
+    const struct brim_grid *grid = j->request->grid;
+    if (grid->vector > 0) { /* codes times their integer scales, then rows as of any floats */
+        const size_t channels = (size_t)q->type.shape.dim[1];
+        brim_vector_quantize(grid, channels, r->sample / channels, xq, BRIM_VECTOR_SCALED,
+                             p->vectors[worker]);
+        xq = p->vectors[worker];
+        grid = NULL;
+    }
+    brim_rows_fill(r, xq, grid, p->scratch[worker], j->q + at);
     return j->r != NULL ? write_residual(p, j, worker, in_run, in_batch) : BRIM_OK;
 }
 
@@ -436,9 +448,11 @@ static void release(struct pass *p)
         brim_free(p->ctx, p->job[i].f);
         brim_free(p->ctx, p->job[i].r);
     }
-    for (int i = 0; p->scratch != NULL && i < p->ctx->threads; i++) {
+    for (int i = 0; p->vectors != NULL && i < p->ctx->threads; i++) {
         brim_free(p->ctx, p->scratch[i]);
+        brim_free(p->ctx, p->vectors[i]);
     }
+    brim_free(p->ctx, p->vectors);
     brim_free(p->ctx, p->scratch);
     brim_free(p->ctx, p->job);
 }

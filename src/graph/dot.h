@@ -22,7 +22,16 @@ struct brim_grid {
     int64_t lo, hi;        /* codes in use: [0, 2^bits-1] or [-2^(bits-1), 2^(bits-1)-1] */
     int64_t zero;          /* code of 0.0 */
     float scale;
+    /* Vectors of neighbouring channels with scales of their own: an integer times `scale`. */
+    size_t vector;        /* channels of one, 0 = none; zero is 0 then */
+    unsigned scale_bits;  /* of the integers, 3..10 */
+    const uint16_t *code; /* [ceil(channels / vector)]; NULL: found at run time from each vector */
 };
+
+#define BRIM_DOMAIN "brim" /* of brim's own operators */
+/* The grid of a node VectorQuantize: its inputs behind x, which are constants, as the tensors
+ * `value`[6]. False when they are missing or make no grid. */
+bool brim_vector_grid(const struct brim_tensor *const *value, struct brim_grid *grid);
 
 enum brim_dot_kind { BRIM_DOT_CONV, BRIM_DOT_MATMUL }; /* Gemm and MatMul are both MATMUL */
 
@@ -61,6 +70,10 @@ struct brim_dot {
     bool has_datapath;     /* declared in the model's metadata */
     brim_datapath datapath;
 
+    const uint16_t *x_code; /* [c_in or k] integer input scale of every channel; NULL = 1 */
+    unsigned x_scale_bits;  /* > 0: those are found at run time, 0..2^bits-1, and x is float; the
+                               factors above then are the greatest that there can be */
+
     int32_t x; /* value: float input (FLOAT), or the integer tensor that feeds it (CODES) */
     int32_t y; /* value: the layer's output (float, or the integer output of an integer operator) */
     int32_t weight; /* value: the constant weight tensor in the file's layout (float or integer) */
@@ -82,6 +95,11 @@ static inline const brim_factors *brim_dot_factors(const struct brim_dot *d, siz
     *factors = (brim_factors){d->vector, d->factor + c * brim_dot_vectors(d)};
     return factors;
 }
+
+/* The greatest integer scale that inputs of vector g of output n can have on this grid: 1 where they
+ * have none of their own. d: n, groups, kind, geometry and vector. */
+uint32_t brim_grid_vector_scale(const struct brim_grid *grid, const struct brim_dot *d, size_t n,
+                                size_t g);
 
 struct brim_dots {
     struct brim_arena arena;

@@ -6,7 +6,7 @@
  * is copied out (weights in K order, scales, bias). A node that does not match in full is not a dot
  * layer; it stays a float operator.
  */
-#include "graph/dot.h"
+#include "graph/dot_find.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -16,61 +16,25 @@
 #include "base/intops.h"
 #include "graph/layout.h"
 
-struct finder {
-    const struct brim_graph *g;
-    struct brim_arena *arena;
-    const int32_t *producer;
-};
-
-/* Values of one candidate; -1 = absent. */
-struct candidate {
-    const struct brim_node *node;
-    int32_t x, x_scale, x_zero;
-    int32_t w, w_scale, w_zero;
-    int code_axis;  /* of those outputs */
-    int32_t w_code; /* two-level: integer scales of blocks, and w_scale then belongs to outputs */
-    int32_t bias, bias_scale; /* bias_scale -1: a float bias, or int32 in the product's units */
-    int axis;                 /* of w_scale and w_zero when there are several */
-    int64_t block;            /* elements of a weight scale along `axis`; 0 = not blocked */
-    bool bias_product;        /* an int32 bias is in units of x_scale*w_scale by definition */
-};
-
-static bool is_onnx(const struct brim_node *n, const char *op_type)
-{
-    return n->domain[0] == '\0' && strcmp(n->op_type, op_type) == 0;
-}
-
-static int32_t input(const struct brim_node *n, size_t i)
-{
-    return i < n->n_in ? n->in[i] : -1;
-}
-
-static const struct brim_tensor *constant(const struct finder *f, int32_t v)
-{
-    return v < 0 ? NULL : f->g->values[v].constant;
-}
-
-static const struct brim_node *producer(const struct finder *f, int32_t v)
-{
-    return v < 0 || f->producer[v] < 0 ? NULL : &f->g->nodes[f->producer[v]];
-}
-
-static size_t count(const struct brim_tensor *t)
-{
-    const int64_t n = brim_shape_count(&t->type.shape);
-    return n < 0 ? 0 : (size_t)n;
-}
-
 /* ---- matching ---- */
+
+static bool match_plain(const struct brim_node *x, struct candidate *c)
+{
+    c->x = x->in[0];
+    c->x_scale = input(x, 1);
+    c->x_zero = input(x, 2);
+    return is_onnx(x, "DequantizeLinear");
+}
 
 /* x = DequantizeLinear(integer), w = DequantizeLinear(constant integer). */
 static bool match_qdq(const struct finder *f, const struct brim_node *n, struct candidate *c)
 {
     const struct brim_node *x = producer(f, input(n, 0)), *w = producer(f, input(n, 1));
 
-    if (x == NULL || w == NULL || !is_onnx(x, "DequantizeLinear") ||
-        !is_onnx(w, "DequantizeLinear") || constant(f, w->in[0]) == NULL ||
-        constant(f, x->in[0]) != NULL) {
+    struct candidate inputs = {.x_code = -1};
+    if (x == NULL || w == NULL || !is_onnx(w, "DequantizeLinear") ||
+        constant(f, w->in[0]) == NULL || constant(f, x->in[0]) != NULL ||
+        !(brim_dot_match_vectors(f, x, &inputs) || match_plain(x, &inputs))) {
         return false;
     }
     const struct brim_node *b = producer(f, input(n, 2));
@@ -85,9 +49,12 @@ static bool match_qdq(const struct finder *f, const struct brim_node *n, struct 
     const bool two_level = s != NULL && is_onnx(s, "DequantizeLinear") && input(s, 2) < 0;
     *c = (struct candidate){
         .node = n,
-        .x = x->in[0],
-        .x_scale = input(x, 1),
-        .x_zero = input(x, 2),
+        .x = inputs.x,
+        .x_scale = inputs.x_scale,
+        .x_zero = inputs.x_zero,
+        .x_code = inputs.x_code,
+        .dynamic = inputs.dynamic,
+        .grid = inputs.grid,
         .w = w->in[0],
         .w_scale = two_level ? input(s, 1) : input(w, 1),
         .w_zero = input(w, 2),
@@ -106,7 +73,7 @@ static bool match_qdq(const struct finder *f, const struct brim_node *n, struct 
 static bool match_integer(const struct brim_node *n, struct candidate *c)
 {
     *c = (struct candidate){
-        .node = n, .w_code = -1, .bias = -1, .bias_scale = -1, .bias_product = true};
+        .node = n, .x_code = -1, .w_code = -1, .bias = -1, .bias_scale = -1, .bias_product = true};
     c->x = input(n, 0);
     if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
         const bool conv = is_onnx(n, "QLinearConv");
@@ -131,29 +98,6 @@ static bool match_integer(const struct brim_node *n, struct candidate *c)
 }
 
 /* ---- numbers ---- */
-
-/* Scale i of a constant with one element, or n; a scale of 1 when there is none. */
-static float scale_at(const struct brim_tensor *t, size_t i)
-{
-    return t == NULL ? 1.0f : ((const float *)t->data)[count(t) == 1 ? 0 : i];
-}
-
-static int64_t zero_at(const struct brim_tensor *t, size_t i)
-{
-    return t == NULL ? 0 : brim_tensor_int(t, count(t) == 1 ? 0 : i);
-}
-
-/* A given input must be constant, of the right kind, with 1 or n elements. */
-static bool usable(const struct finder *f, int32_t v, size_t n, bool integer)
-{
-    const struct brim_tensor *t = constant(f, v);
-
-    if (v < 0) {
-        return true;
-    }
-    return t != NULL && (count(t) == 1 || count(t) == n) &&
-           (integer ? brim_dtype_is_integer(t->type.dtype) : t->type.dtype == BRIM_FLOAT);
-}
 
 static bool code_dtype(enum brim_dtype t)
 {
@@ -328,30 +272,6 @@ static brim_status copy_scales(const struct finder *f, const struct candidate *c
     return BRIM_OK;
 }
 
-/* Two-level vectors: what each vector's sum counts for. */
-static brim_status copy_factors(const struct finder *f, const struct candidate *c,
-                                struct brim_dot *d)
-{
-    const struct brim_tensor *t = constant(f, c->w_code);
-    const size_t blocks = d->vector == 0 ? 0 : (d->k + d->vector - 1) / d->vector;
-    struct brim_layout l;
-
-    if (t == NULL || blocks == 0 || !brim_layout_of(c->node, &t->type.shape, &l)) {
-        return BRIM_OK;
-    }
-    uint32_t *factor = brim_arena_alloc(f->arena, d->n * blocks, sizeof *factor);
-    if (factor == NULL) {
-        return BRIM_ERR_NOMEM;
-    }
-    for (size_t n = 0; n < d->n; n++) {
-        for (size_t b = 0; b < blocks; b++) {
-            factor[n * blocks + b] = (uint32_t)brim_tensor_int(t, brim_layout_index(&l, n, b));
-        }
-    }
-    d->factor = factor;
-    return BRIM_OK;
-}
-
 /* A float bias per output from a constant of 1 or n elements times `by`; NULL when absent. */
 static brim_status copy_float_bias(const struct finder *f, struct brim_dot *d, int32_t value,
                                    float by)
@@ -412,36 +332,6 @@ static bool bias_fits(const struct finder *f, const struct candidate *c, const s
            (s->rank == 0 || (size_t)s->dim[s->rank - 1] == count(t));
 }
 
-/* Scales of blocks along k: the shape of the weights with k divided, so that block b of output n lies
- * where weight b of such a tensor would. Blocks of a convolution run along its channels and must
- * divide them. */
-static bool blocks_fit(const struct finder *f, const struct candidate *c, struct brim_dot *d)
-{
-    const struct brim_tensor *w = constant(f, c->w), *z = constant(f, c->w_zero);
-    const struct brim_tensor *s = constant(f, c->w_code >= 0 ? c->w_code : c->w_scale);
-    const int axis = c->axis < 0 ? c->axis + w->type.shape.rank : c->axis;
-    const size_t block = (size_t)c->block;
-    struct brim_layout whole, parts;
-
-    if (s == NULL || !brim_layout_of(c->node, &w->type.shape, &whole) ||
-        !brim_layout_of(c->node, &s->type.shape, &parts)) {
-        return false;
-    }
-    const bool conv = whole.kind == BRIM_LAYOUT_CONV;
-    d->vector = block;
-    if (axis != (conv ? 1 : 1 - brim_layout_output_axis(&whole)) || parts.n != d->n ||
-        parts.k != (d->k + block - 1) / block ||
-        (conv && (whole.channels % block != 0 || parts.taps != whole.taps)) ||
-        (z != NULL && !usable(f, c->w_zero, 1, true))) {
-        return false;
-    }
-    if (c->w_code < 0) {
-        return s->type.dtype == BRIM_FLOAT;
-    }
-    return (s->type.dtype == BRIM_UINT8 || s->type.dtype == BRIM_UINT16) &&
-           c->code_axis == brim_layout_output_axis(&whole) && usable(f, c->w_scale, d->n, false);
-}
-
 /* Per-tensor or per-output scales and zero points, or scales of blocks along k. */
 static bool scales_fit(const struct finder *f, const struct candidate *c, struct brim_dot *d)
 {
@@ -456,7 +346,7 @@ static bool scales_fit(const struct finder *f, const struct candidate *c, struct
     }
     const int outputs = brim_layout_output_axis(&l);
     if (c->block > 0 && s != NULL && (count(s) > 1 || c->w_code >= 0)) {
-        return blocks_fit(f, c, d);
+        return brim_dot_blocks_fit(f, c, d);
     }
     const bool several = (s != NULL && count(s) > 1) || (z != NULL && count(z) > 1);
     return usable(f, c->w_scale, d->n, false) && usable(f, c->w_zero, d->n, true) &&
@@ -469,7 +359,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     const struct brim_tensor *w = constant(f, c->w);
 
     *found = false;
-    if (c->x < 0 || !code_dtype(f->g->values[c->x].type.dtype) || w == NULL ||
+    if (c->x < 0 || (!c->dynamic && !code_dtype(f->g->values[c->x].type.dtype)) || w == NULL ||
         !code_dtype(w->type.dtype) || !start(f, c->node, &w->type.shape, d) ||
         !scales_fit(f, c, d) || !bias_fits(f, c, d)) {
         return BRIM_OK;
@@ -480,9 +370,20 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     d->bias_value = c->bias;
     d->x_scale = scale_at(constant(f, c->x_scale), 0);
     d->x_zero = zero_at(constant(f, c->x_zero), 0);
-    code_range(f, c, d);
+    if (c->dynamic) {
+        d->x_min = c->grid.lo;
+        d->x_max = c->grid.hi;
+    } else {
+        code_range(f, c, d);
+    }
+    bool fits;
     BRIM_TRY(copy_codes(f, c, d, found));
-    BRIM_TRY(copy_factors(f, c, d));
+    BRIM_TRY(brim_dot_copy_factors(f, c, d));
+    BRIM_TRY(brim_dot_copy_inputs(f, c, d, &fits));
+    *found = *found && fits;
+    if (!*found) {
+        return BRIM_OK;
+    }
     BRIM_TRY(copy_scales(f, c, d));
     if (constant(f, c->bias) == NULL) {
         return BRIM_OK;

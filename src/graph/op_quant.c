@@ -1,4 +1,5 @@
 /* op_quant.c - shape rules of the quantization operators. SPDX-License-Identifier: Apache-2.0 */
+#include "graph/dot.h"
 #include "graph/infer.h"
 #include "graph/op_families.h"
 #include "graph/scales.h"
@@ -183,6 +184,27 @@ static brim_status infer_qlinearmatmul(struct brim_infer *c)
     return brim_infer_matmul_shape(c, &c->in[0].shape, &c->in[3].shape, &c->out[0].shape);
 }
 
+/* brim's own: x, then the grid as constants; split = (0, C/V, V, -1). */
+static brim_status infer_vector_quantize(struct brim_infer *c)
+{
+    const struct brim_shape *x = &c->in[0].shape;
+    struct brim_grid grid;
+
+    for (size_t i = 0; i < 5; i++) {
+        BRIM_TRY(brim_infer_check(c, i, BRIM_T(BRIM_FLOAT)));
+    }
+    BRIM_TRY(brim_infer_check(c, 5, BRIM_T(BRIM_INT64)));
+    c->out[0] = c->in[0];
+    if (!brim_vector_grid(c->value, &grid)) {
+        return brim_infer_unsupported(c, "a grid that is not constant, or none");
+    }
+    if (x->rank >= 0 &&
+        (x->rank < 2 || (x->dim[1] >= 0 && x->dim[1] % (int64_t)grid.vector != 0))) {
+        return brim_infer_fail(c, "vectors of %zu do not divide the channels", grid.vector);
+    }
+    return BRIM_OK;
+}
+
 /* domain, name, inputs min..max, outputs min..max, rule */
 const struct brim_op brim_ops_quant[] = {
     {"", "ConvInteger", 2, 4, 1, 1, infer_convinteger},
@@ -192,6 +214,7 @@ const struct brim_op brim_ops_quant[] = {
     {"", "QLinearConv", 8, 9, 1, 1, infer_qlinearconv},
     {"", "QLinearMatMul", 8, 8, 1, 1, infer_qlinearmatmul},
     {"", "QuantizeLinear", 2, 3, 1, 1, infer_quantize},
+    {BRIM_DOMAIN, "VectorQuantize", 6, 6, 1, 1, infer_vector_quantize},
 };
 
 const size_t brim_ops_quant_count = sizeof brim_ops_quant / sizeof brim_ops_quant[0];

@@ -6,6 +6,7 @@
 
 #include "base/intops.h"
 #include "graph/layout.h"
+#include "graph/op.h"
 
 enum { OPSET_PER_AXIS = 13, OPSET_21 = 21 }; /* 21: 16-bit codes, blocks */
 
@@ -99,9 +100,100 @@ static int32_t add_scalar(const struct rewriter *w, const char *what, enum brim_
     return add_constant(w, what, &type, &bits);
 }
 
+/* ---- inputs with vectors ---- */
+
+static int32_t add_float(const struct rewriter *w, const char *what, float v)
+{
+    const struct brim_type scalar = {BRIM_FLOAT, {.rank = 0}};
+
+    return add_constant(w, what, &scalar, &v);
+}
+
+/* Scales found at run time: brim's own operator. */
+static int32_t quantize_at_run_time(const struct rewriter *w)
+{
+    struct brim_graph *g = w->g;
+    const struct brim_grid *grid = &w->r->grid;
+    const struct brim_type *type = &g->values[w->d->x].type, four = {BRIM_INT64, {1, {4}}};
+    const int64_t split[] = {0, type->shape.dim[1] / (int64_t)grid->vector, (int64_t)grid->vector,
+                             -1};
+    const int32_t in[] = {w->d->x,
+                          add_float(w, "x_scale", grid->scale),
+                          add_float(w, "x_low", (float)grid->lo),
+                          add_float(w, "x_high", (float)grid->hi),
+                          add_float(w, "x_top", (float)((1u << grid->scale_bits) - 1u)),
+                          add_constant(w, "x_split", &four, split)};
+    const char *name = named(w, "x_vectors");
+    const int32_t out = name == NULL ? -1 : brim_graph_add_value(g, name, type);
+
+    for (size_t i = 0; i < 6; i++) {
+        if (in[i] < 0) {
+            return -1;
+        }
+    }
+    if (out < 0 || brim_graph_set_opset(g, BRIM_DOMAIN, 1) != BRIM_OK ||
+        brim_graph_add_node_of(g, name, brim_op_find(BRIM_DOMAIN, "VectorQuantize"), in, 6, &out,
+                               1) == NULL) {
+        return -1;
+    }
+    return out;
+}
+
+/* A node with an axis of 1. */
+static int32_t along_channels(const struct rewriter *w, const char *op, const char *what,
+                              const int32_t in[3], const struct brim_type *type)
+{
+    const int32_t out = in[0] < 0 || in[1] < 0 || in[2] < 0 ? -1 : add_node(w, op, what, in, type);
+
+    return out < 0 || brim_node_set_int(w->g, &w->g->nodes[w->g->n_nodes - 1], "axis", 1) != BRIM_OK
+               ? -1
+               : out;
+}
+
+/* Known scales: one for every channel, integers times the grid's. */
+static int32_t quantize_channels(const struct rewriter *w)
+{
+    const struct brim_grid *grid = &w->r->grid;
+    const struct brim_shape shape = w->g->values[w->d->x].type.shape;
+    const struct brim_shape channels = {1, {shape.dim[1]}};
+    const size_t n = (size_t)shape.dim[1];
+    const struct brim_type real = {BRIM_FLOAT, shape}, code = {grid->dtype, shape};
+    const struct brim_type scales = {BRIM_FLOAT, channels}, zeros = {grid->dtype, channels};
+    const struct brim_type integers = {BRIM_UINT16, channels};
+    uint16_t *each = brim_arena_alloc(&w->g->arena, n, sizeof *each);
+    const uint8_t *zero = brim_arena_zalloc(&w->g->arena, n, 1);
+    int64_t lo, hi;
+
+    if (each == NULL || zero == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        each[i] = grid->code[i / grid->vector];
+    }
+    const int32_t in[] = {add_constant(w, "x_scale_q", &integers, each),
+                          add_float(w, "x_scale_scale", grid->scale), -1};
+    const int32_t scale =
+        in[0] < 0 || in[1] < 0 ? -1 : add_node(w, "DequantizeLinear", "x_scale", in, &scales);
+    const int32_t z = add_constant(w, "x_zero", &zeros, zero);
+    int32_t q =
+        along_channels(w, "QuantizeLinear", "x_q", (const int32_t[]){w->d->x, scale, z}, &code);
+    brim_dtype_range(grid->dtype, &lo, &hi);
+    if (q >= 0 && (grid->lo > lo || grid->hi < hi)) {
+        const int32_t min = add_scalar(w, "x_min", grid->dtype, grid->lo);
+        const int32_t max = add_scalar(w, "x_max", grid->dtype, grid->hi);
+        q = min < 0 || max < 0
+                ? -1
+                : add_node(w, "Clip", "x_clip", (const int32_t[]){q, min, max}, &code);
+    }
+    return along_channels(w, "DequantizeLinear", "x_dq", (const int32_t[]){q, scale, z}, &real);
+}
+
 /* The layer's input, quantized and dequantized; shared where the grid is the same. */
 static int32_t quantize_input(const struct rewriter *w)
 {
+    if (w->r->grid.vector > 0) {
+        return w->r->grid.code == NULL ? quantize_at_run_time(w) : quantize_channels(w);
+    }
     const struct brim_grid *grid = &w->r->grid;
     const struct brim_shape shape = w->g->values[w->d->x].type.shape;
     const struct brim_type real = {BRIM_FLOAT, shape}, code = {grid->dtype, shape};
@@ -296,7 +388,9 @@ static brim_status write_metadata(const struct rewriter *w)
         const size_t factors = d.n * brim_dot_vectors(&d);
         uint32_t *factor = brim_arena_alloc(a, factors, sizeof *factor);
         for (size_t i = 0; factor != NULL && i < factors; i++) {
-            factor[i] = r->vector_code[i];
+            factor[i] =
+                r->vector_code[i] * brim_grid_vector_scale(&r->grid, &d, i / brim_dot_vectors(&d),
+                                                           i % brim_dot_vectors(&d));
         }
         if (factor == NULL) {
             return BRIM_ERR_NOMEM;
@@ -328,15 +422,23 @@ static brim_status check_vectors(struct rewriter *w)
     const struct brim_layout *l = &w->layout;
     const bool conv = l->kind == BRIM_LAYOUT_CONV;
 
-    if (r->vector == 0) {
+    if (r->vector == 0 && r->grid.vector == 0) {
         return BRIM_OK;
     }
-    if (r->vector >= w->d->k || (conv && l->channels % r->vector != 0) ||
+    if (r->vector == 0 || r->vector >= w->d->k || (conv && l->channels % r->vector != 0) ||
         (r->vector_scale == NULL) == (r->vector_code == NULL) ||
         (r->vector_code == NULL && r->bias_q != NULL)) {
         return brim_fail(w->g->ctx, BRIM_ERR_ARG,
                          "node '%s': cannot have a scale for every %zu products", w->d->name,
                          r->vector);
+    }
+    const struct brim_shape *x = &w->g->values[w->d->x].type.shape;
+    const size_t v = r->grid.vector;
+    if (v > 0 && (v != r->vector || r->vector_code == NULL || x->rank < 2 ||
+                  x->dim[1] % (int64_t)v != 0 || (!conv && x->rank != 2))) {
+        return brim_fail(w->g->ctx, BRIM_ERR_ARG,
+                         "node '%s': cannot have an input scale for every %zu products", w->d->name,
+                         v);
     }
     w->blocks = w->g->values[w->d->weight].constant->type.shape;
     int64_t *dim = &w->blocks.dim[block_axis(w)];

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/intops.h"
 #include "brim/onnx.h"
-#include "onnx/tensor.h"
+#include "onnx/function.h"
 
 struct saver {
     const struct brim_graph *g;
@@ -301,6 +301,7 @@ static brim_status save_model(const struct saver *s, const char *path)
     model.graph = &graph;
     BRIM_TRY(save_head(s, &model));
     BRIM_TRY(save_graph(s, &graph));
+    BRIM_TRY(brim_onnx_functions(s->g, s->arena, &model.functions, &model.n_functions));
     BRIM_TRY(brim_wire_pack(s->arena, &model, &bytes, &n));
     return brim_file_write(s->arena->ctx, path, bytes, n);
 }

@@ -4,7 +4,8 @@ target_sources(brim PRIVATE src/run/code_step.c src/run/dot_choice.c src/run/dot
 target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/copy.c
                             src/run/ops/dropout.c src/run/ops/move.c src/run/ops/pad.c
                             src/run/ops/pow.c src/run/ops/reduce.c src/run/ops/shape.c
-                            src/run/ops/table.c src/run/ops/unary.c src/run/ops/walk.c
+                            src/run/ops/table.c src/run/ops/unary.c src/run/ops/vector_quantize.c
+                            src/run/ops/walk.c
                             src/run/ops/widen.c)
 target_sources(brim PRIVATE src/run/ops/conv.c src/run/ops/conv_dnnl.c src/run/ops/conv_loop.c
                             src/run/ops/elem.c src/run/ops/integer.c src/run/ops/matmul.c

@@ -41,6 +41,14 @@ for bits in 4 0 10; do
     stderr_is_empty
     expect 0 "$brim" run vector.onnx --data 'synth:glyphs?limit=20'
 done
+expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o g.onnx --calib "$calib" --wbits 4 --vector 16
+for inputs in static dynamic; do
+    expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o g.onnx --calib "$calib" --wbits 4 --abits 4 \
+        --vector 16 --vector-inputs $inputs
+    expect 0 "$brim" certify g.onnx -o g.json
+    expect 0 "$check" g.onnx g.json
+    expect 0 "$brim" run g.onnx --data 'synth:glyphs?limit=20'
+done
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:2 --json
 stdout_has '"sparsity": 0.[5-9]'
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:4 --prune-last --saliency moments

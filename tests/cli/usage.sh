@@ -42,7 +42,7 @@ usage "solver: 'best' is none of rtn|gpfq|optq|qronos" quantize float.onnx --sol
 usage "wbits: '9', expected 2..8|auto" quantize float.onnx --wbits 9
 usage "vector: '4', expected a whole number in 8..128" quantize float.onnx --vector 4
 usage "scale-bits: '2', expected 0 or 3..10" quantize float.onnx -o x --calib y --vector 8 --scale-bits 2
-usage 'scale-bits, --vector-range and --published-order need --vector' quantize float.onnx -o x --calib y --scale-bits 4
+usage 'scale-bits, --vector-range, --vector-inputs and --published-order need --vector' quantize float.onnx -o x --calib y --scale-bits 4
 usage "prune: '4:4', expected KEEP:GROUP with 1 <= KEEP < GROUP <= 64" quantize float.onnx -o x --calib y --prune 4:4
 usage "prune: '24', expected KEEP:GROUP" quantize float.onnx -o x --calib y --prune 24
 usage 'prune-block, --saliency and --prune-last need --prune' quantize float.onnx -o x --calib y --prune-block 8

@@ -283,11 +283,11 @@ glyphs = pathlib.Path(__file__).resolve().parents[2] / "examples/glyphs/glyphs.o
 for options in ("--datapath=32",), ("--datapath=16",), ("--datapath=18", "--act=symmetric"), ("--datapath=16", "--wbits=4"):
     written(glyphs, "synth:glyphs?limit=200", r.integers(0, 256, (20, 1, 28, 28)).astype(np.float32), None,
             *options)
-for options in ("--scale-bits=4",), ("--scale-bits=0",), ("--scale-bits=10", "--vector-range=mse"):
+for options in (("--scale-bits=4",), ("--scale-bits=0",), ("--scale-bits=10", "--vector-range=mse"),
+                ("--vector-inputs=static", "--abits=4"), ("--vector-inputs=dynamic", "--abits=4"),
+                ("--prune=2:4",)):
     near(glyphs, "synth:glyphs?limit=200", r.integers(0, 256, (20, 1, 28, 28)).astype(np.float32), "--wbits=4",
          "--vector=16", *options)
-written(glyphs, "synth:glyphs?limit=200", r.integers(0, 256, (20, 1, 28, 28)).astype(np.float32), None,
-        "--prune=2:4", "--datapath=16")
 if (DATA / "mlperf-tiny/models").is_dir():
     # nine: the last layer ends in float, so nothing asks for it
     kws = DATA / "mlperf-tiny/kws01-mfcc-idx3-int8.gz"

@@ -19,6 +19,7 @@ static const struct {
     {brim_kernels_quant, &brim_kernels_quant_count},
     {brim_kernels_shape, &brim_kernels_shape_count},
     {brim_kernels_unary, &brim_kernels_unary_count},
+    {brim_kernels_vector, &brim_kernels_vector_count},
 };
 
 const struct brim_op_kernel *brim_op_kernel_find(const char *domain, const char *name)

@@ -24,6 +24,8 @@ extern const struct brim_op_kernel brim_kernels_quant[];
 extern const size_t brim_kernels_quant_count;
 extern const struct brim_op_kernel brim_kernels_shape[];
 extern const size_t brim_kernels_shape_count;
+extern const struct brim_op_kernel brim_kernels_vector[];
+extern const size_t brim_kernels_vector_count;
 extern const struct brim_op_kernel brim_kernels_unary[];
 extern const size_t brim_kernels_unary_count;
 
