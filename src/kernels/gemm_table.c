@@ -11,9 +11,10 @@
 const struct brim_gemm_variant *const brim_gemm_variants[] = {
     &brim_gemm_scalar,
 #if defined(__x86_64__)
-    &brim_gemm_sse41_32,  &brim_gemm_sse41_pair, &brim_gemm_sse41_16,   &brim_gemm_avx2_32,
-    &brim_gemm_avx2_pair, &brim_gemm_avx2_16,    &brim_gemm_avx512_32,  &brim_gemm_avx512_pair,
-    &brim_gemm_avx512_16, &brim_gemm_avxvnni,    &brim_gemm_avx512vnni, &brim_gemm_amx,
+    &brim_gemm_sse41_32,  &brim_gemm_sse41_pair,  &brim_gemm_sse41_16,       &brim_gemm_avx2_32,
+    &brim_gemm_avx2_pair, &brim_gemm_avx2_16,     &brim_gemm_avx512_32,      &brim_gemm_avx512_pair,
+    &brim_gemm_avx512_16, &brim_gemm_avxvnni,     &brim_gemm_avx512vnni,     &brim_gemm_amx,
+    &brim_gemm_avx2_row,  &brim_gemm_avxvnni_row, &brim_gemm_avx512vnni_row,
 #elif defined(__aarch64__)
     &brim_gemm_neon32, &brim_gemm_neon_pair, &brim_gemm_neon16, &brim_gemm_dotprod,
 #elif defined(__wasm_simd128__)

@@ -31,7 +31,7 @@
 
 #define BRIM_GEMM_PANEL 16 /* outputs */
 #define BRIM_GEMM_QUADS 16 /* a panel's quads are a multiple: 64 k, one AMX tile */
-#define BRIM_GEMM_FEW   4  /* up to so many rows, variants are ranked by `few` */
+#define BRIM_GEMM_FEW   1  /* up to so many rows, variants are ranked by `few` */
 
 /* What a variant's plain additions ask of weights and inputs; each includes the ones before. */
 enum brim_gemm_need {
@@ -114,7 +114,8 @@ extern const struct brim_gemm_variant brim_gemm_sse41_32, brim_gemm_sse41_pair, 
 extern const struct brim_gemm_variant brim_gemm_avx2_32, brim_gemm_avx2_pair, brim_gemm_avx2_16;
 extern const struct brim_gemm_variant brim_gemm_avx512_32, brim_gemm_avx512_pair;
 extern const struct brim_gemm_variant brim_gemm_avx512_16;
-extern const struct brim_gemm_variant brim_gemm_avxvnni;
-extern const struct brim_gemm_variant brim_gemm_avx512vnni;
+extern const struct brim_gemm_variant brim_gemm_avxvnni, brim_gemm_avx512vnni;
+extern const struct brim_gemm_variant brim_gemm_avx2_row, brim_gemm_avxvnni_row;
+extern const struct brim_gemm_variant brim_gemm_avx512vnni_row;
 
 #endif

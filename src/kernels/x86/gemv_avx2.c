@@ -12,6 +12,7 @@
  */
 #include "base/cpu.h"
 #include "kernels/gemv_variant.h"
+#include "kernels/x86/gemv_row.h"
 
 #include <immintrin.h>
 
@@ -160,4 +161,20 @@ const struct brim_gemv_variant brim_gemv_avx2 = {
     .isa = BRIM_ISA_AVX2,
     .rows = 1,
     .run = {run2, run4, run8},
+};
+
+static void row(const struct brim_gemm_tile *t)
+{
+    brim_gemv_row(t, run8);
+}
+
+const struct brim_gemm_variant brim_gemm_avx2_row = {
+    .name = "avx2-row",
+    .isa = BRIM_ISA_AVX2,
+    .need = BRIM_GEMM_ANY,
+    .rows = 1,
+    .panels = BRIM_GEMV_ROW_PANELS,
+    .unit = BRIM_GEMV_K / 4,
+    .few = 21,
+    .run = row,
 };

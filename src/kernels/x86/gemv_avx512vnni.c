@@ -7,6 +7,7 @@
  */
 #include "base/cpu.h"
 #include "kernels/gemv_variant.h"
+#include "kernels/x86/gemv_row.h"
 
 #include <immintrin.h>
 
@@ -148,4 +149,20 @@ const struct brim_gemv_variant brim_gemv_avx512vnni = {
     .isa = BRIM_ISA_AVX512 | BRIM_ISA_AVX512VNNI,
     .rows = 4,
     .run = {run2, run4, run8},
+};
+
+static void row(const struct brim_gemm_tile *t)
+{
+    brim_gemv_row(t, run8);
+}
+
+const struct brim_gemm_variant brim_gemm_avx512vnni_row = {
+    .name = "avx512vnni-row",
+    .isa = BRIM_ISA_AVX512 | BRIM_ISA_AVX512VNNI,
+    .need = BRIM_GEMM_ANY,
+    .rows = 1,
+    .panels = BRIM_GEMV_ROW_PANELS,
+    .unit = BRIM_GEMV_K / 4,
+    .few = 60,
+    .run = row,
 };

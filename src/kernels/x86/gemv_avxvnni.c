@@ -6,6 +6,7 @@
  */
 #include "base/cpu.h"
 #include "kernels/gemv_variant.h"
+#include "kernels/x86/gemv_row.h"
 
 #include <immintrin.h>
 
@@ -125,4 +126,20 @@ const struct brim_gemv_variant brim_gemv_avxvnni = {
     .isa = BRIM_ISA_AVX2 | BRIM_ISA_AVXVNNI,
     .rows = 2,
     .run = {run2, run4, run8},
+};
+
+static void row(const struct brim_gemm_tile *t)
+{
+    brim_gemv_row(t, run8);
+}
+
+const struct brim_gemm_variant brim_gemm_avxvnni_row = {
+    .name = "avxvnni-row",
+    .isa = BRIM_ISA_AVX2 | BRIM_ISA_AVXVNNI,
+    .need = BRIM_GEMM_ANY,
+    .rows = 1,
+    .panels = BRIM_GEMV_ROW_PANELS,
+    .unit = BRIM_GEMV_K / 4,
+    .few = 45,
+    .run = row,
 };
