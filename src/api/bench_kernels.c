@@ -6,8 +6,10 @@
 #include "api/bench_measure.h"
 
 const struct brim_bench_family brim_bench_families[] = {
-    {"gemm", brim_bench_gemm},     {"gemv", brim_bench_gemv},         {"lookup", brim_bench_lookup},
-    {"sparse", brim_bench_sparse}, {"simulate", brim_bench_simulate},
+    {"conv", brim_bench_conv},         {"depthwise", brim_bench_depthwise},
+    {"gemm", brim_bench_gemm},         {"gemv", brim_bench_gemv},
+    {"lookup", brim_bench_lookup},     {"sparse", brim_bench_sparse},
+    {"simulate", brim_bench_simulate},
 };
 const size_t brim_bench_family_count = sizeof brim_bench_families / sizeof *brim_bench_families;
 

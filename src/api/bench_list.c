@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "brim/bench.h"
 #include "brim/datapath.h"
+#include "kernels/depthwise_variant.h"
 #include "kernels/epilogue.h"
 #include "kernels/gemm_variant.h"
 #include "kernels/gemv_variant.h"
@@ -101,6 +102,10 @@ static brim_status add_products(struct list *l)
         const struct brim_lookup_variant *v = brim_lookup_variants[i];
         BRIM_TRY(
             add(l, "lookup", v->name, v->isa, "weights of 2 bits, sums over a tile fit 8 bits"));
+    }
+    for (size_t i = 0; i < brim_depthwise_variant_count; i++) {
+        const struct brim_depthwise_variant *v = brim_depthwise_variants[i];
+        BRIM_TRY(add(l, "depthwise", v->name, v->isa, "as many groups as channels"));
     }
     for (size_t i = 0; i < brim_sparse_gather_count; i++) {
         const struct brim_sparse_gather *v = brim_sparse_gathers[i];

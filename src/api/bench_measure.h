@@ -65,8 +65,8 @@ struct brim_bench_family {
 };
 extern const struct brim_bench_family brim_bench_families[];
 extern const size_t brim_bench_family_count;
-brim_bench_family_fn brim_bench_gemm, brim_bench_gemv, brim_bench_lookup, brim_bench_simulate,
-    brim_bench_sparse;
+brim_bench_family_fn brim_bench_conv, brim_bench_depthwise, brim_bench_gemm, brim_bench_gemv,
+    brim_bench_lookup, brim_bench_simulate, brim_bench_sparse;
 
 /* ---- bench_goals.c ---- */
 BRIM_NODISCARD brim_status brim_bench_goals(struct brim_bench *b, brim_bench_report *r);

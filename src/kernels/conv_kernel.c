@@ -19,10 +19,13 @@
  */
 #include "kernels/conv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/intops.h"
+#include "kernels/choice.h"
 #include "kernels/depthwise.h"
+#include "kernels/depthwise_variant.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_variant.h"
 
@@ -425,4 +428,22 @@ void brim_conv_kernel_run(const struct brim_conv_kernel *kernel,
         }
         run_image(c, &m);
     }
+}
+
+void brim_conv_kernel_choice(const struct brim_conv_kernel *kernel, struct brim_choice *choice)
+{
+    struct brim_choice product;
+
+    if (kernel->way == DEPTH) {
+        choice->family = "depthwise";
+        choice->variant = brim_depthwise_chosen(kernel->depthwise)->name;
+        (void)snprintf(choice->why, sizeof choice->why, "every channel by itself");
+        return;
+    }
+    brim_gemm_choice(kernel->gemm[0], MANY, &product);
+    choice->family = "conv";
+    choice->variant = product.variant;
+    (void)snprintf(choice->why, sizeof choice->why, "%s: %.170s",
+                   kernel->way == FLAT ? "read where it lies" : "patches, a block at a time",
+                   product.why);
 }

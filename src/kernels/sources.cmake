@@ -1,5 +1,5 @@
 if(NOT BRIM_KERNELS_ONLY) # the simulator needs OpenBLAS
-  target_sources(brim PRIVATE src/kernels/choice.c src/kernels/dot_cells.c src/kernels/dot_gemm.c src/kernels/dot_gemm8.c src/kernels/dot_kernel.c
+  target_sources(brim PRIVATE src/kernels/dot_cells.c src/kernels/dot_choice.c src/kernels/dot_gemm.c src/kernels/dot_gemm8.c src/kernels/dot_kernel.c
                              src/kernels/dot_lanes.c src/kernels/dot_plan.c src/kernels/dot_simulate.c
                              src/kernels/lanes32.c src/kernels/lanes64.c)
 endif()
@@ -23,7 +23,7 @@ foreach(set amx avx2 avx512 avx512vbmi avx512vnni avxvnni sse41) # assembly: nee
   brim_kernel(x86/probe_${set}.c)
 endforeach()
 
-target_sources(brim PRIVATE src/kernels/conv_kernel.c src/kernels/depthwise.c src/kernels/depthwise_table.c)
+target_sources(brim PRIVATE src/kernels/choice.c src/kernels/conv_kernel.c src/kernels/depthwise.c src/kernels/depthwise_table.c)
 target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernels/gemm_pack.c src/kernels/gemm_table.c
                             src/kernels/lookup.c src/kernels/lookup_pack.c src/kernels/lookup_table.c
                             src/kernels/simulate_table.c)

@@ -63,7 +63,7 @@ fi
 expect 0 "$brim" bench kernels --help
 stdout_has '^usage: brim bench kernels'
 usage "repeat: '0', expected a whole number in 1..99" kernels --repeat 0
-usage "no family 'gem', expected one of gemm" kernels --family gem
+usage "no family 'gem', expected one of conv" kernels --family gem
 usage "no shape '1x1x1' in family gemm" kernels --family gemm --shape 1x1x1
 usage "unexpected 'more', expected" kernels more more
 usage "MODEL goes with --list" kernels qdq.onnx
@@ -76,7 +76,7 @@ stdout_has '^VNNI GEMM .*not measured$'
 expect 0 "$brim" bench kernels --quick --repeat 2 --peers none --family gemm --json
 json_keys repeat cpu ghz limits lines family shape kind name peer cold warm per_cycle goals what bar each shapes
 stdout_has '"peer": false'
-for family in gemv lookup sparse simulate; do
+for family in conv depthwise gemv lookup sparse simulate; do
     expect 0 "$brim" bench kernels --quick --repeat 1 --peers none --family $family
     stdout_has "^$family  "
 done
