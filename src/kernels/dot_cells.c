@@ -57,7 +57,7 @@ static void repeat(const struct brim_simulate_variant *v, const struct brim_simu
 {
     const uint32_t *shared[BRIM_SIMULATE_ROWS];
     struct brim_simulate_tile t = *tile;
-    unsigned row[BRIM_SIMULATE_ROWS];
+    unsigned row[BRIM_SIMULATE_ROWS] = {0};
     struct exact again;
 
     t.shared = shared;
@@ -411,7 +411,7 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
                        const struct brim_cell_operands *o, const bool *wanted, struct brim_cells *c)
 {
     struct brim_cell_operands some = {.panel = o->panel};
-    unsigned row[BRIM_SIMULATE_ROWS], rows = 0;
+    unsigned row[BRIM_SIMULATE_ROWS] = {0}, rows = 0;
     int32_t few[BRIM_CELLS];
 
     for (unsigned r = 0; r < c->rows; r++) {

@@ -3,6 +3,8 @@
 #ifndef BRIM_KERNELS_DOT_KERNEL_H
 #define BRIM_KERNELS_DOT_KERNEL_H
 
+#include <assert.h>
+
 #include "kernels/dot_plan.h"
 #include "kernels/gemm.h"
 
@@ -48,6 +50,7 @@ static inline void brim_dot_write(const struct brim_dot_rows *r, size_t row, siz
     if (r->y32 != NULL) {
         r->y32[row * r->y_stride + c] = (int32_t)v;
     } else {
+        assert(r->y != NULL);
         r->y[row * r->y_stride + c] = v;
     }
 }

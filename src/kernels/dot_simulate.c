@@ -8,14 +8,19 @@
  * no stage can overflow has no events; its prefixes matter only while their bound exceeds the
  * min_width seen so far.
  */
+#include <assert.h>
+
 #include "base/intops.h"
 #include "kernels/dot_cells.h"
 #include "kernels/dot_kernel.h"
 
-#define ROWS  32 /* packed at a time: a panel stays in the caches while they pass */
-#define WORDS BRIM_SIMULATE_WORDS
-#define LANES BRIM_SIMULATE_LANES
-#define PAIRS BRIM_SIMULATE_ROWS /* of outputs, a unit where lanes are rows */
+#define ROWS                                                                                       \
+    ((size_t)32) /* packed at a time at most: a panel stays in the caches while they pass */
+#define FIRST_CACHE  ((size_t)48 << 10) /* bytes; of the cores this was measured on */
+#define SECOND_CACHE ((size_t)1 << 20)
+#define WORDS        ((size_t)BRIM_SIMULATE_WORDS)
+#define LANES        ((size_t)BRIM_SIMULATE_LANES)
+#define PAIRS        ((size_t)BRIM_SIMULATE_ROWS) /* of outputs, a unit where lanes are rows */
 
 /* ---- pack ---- */
 
@@ -322,6 +327,7 @@ static void run_cells(struct job *job, const struct place *p,
         find_extremes(job, p, plain, c);
         return;
     }
+    assert(job->counts != NULL);
     if (plan->lanes.count && nothing_to_count(job, p->output0, p->outputs)) {
         brim_cells_totals(plan, job->d->simulate, plain, c);
         write_values(job, p, c);
@@ -365,12 +371,22 @@ static void run_panel(struct job *job, size_t panel, size_t first, size_t m, str
     }
 }
 
+/* Rows packed at a time. A panel beyond half the first cache comes from the second for every 8 rows
+ * anyway, so that fewer rows, which stay in the first, are better; if all panels fit the second. */
+static size_t rows_at_once(const struct brim_dot_kernel *d)
+{
+    const size_t panel = d->k * LANES * sizeof(int16_t);
+
+    return panel > FIRST_CACHE / 2 && panel * d->panels < SECOND_CACHE ? BRIM_SIMULATE_ROWS : ROWS;
+}
+
 static void run_outputs(struct job *job, struct brim_cells *c)
 {
     const struct brim_dot_kernel *d = job->d;
+    const size_t rows = rows_at_once(d);
 
-    for (size_t first = 0; first < job->r->m; first += ROWS) {
-        const size_t m = brim_min_size(ROWS, job->r->m - first);
+    for (size_t first = 0; first < job->r->m; first += rows) {
+        const size_t m = brim_min_size(rows, job->r->m - first);
 
         for (size_t i = 0; i < m; i++) {
             if (job->plain_is_read) {
@@ -409,7 +425,7 @@ static void run_rows(struct job *job, struct brim_cells *c)
 
     for (size_t first = 0; first < job->r->m; first += WORDS) {
         const size_t m = brim_min_size(WORDS, job->r->m - first);
-        struct brim_cell_operands plain = {NULL}, scaled = {NULL};
+        struct brim_cell_operands plain = {.panel = NULL}, scaled = {.panel = NULL};
 
         if (job->plain_is_read) {
             plain.panel = interleave(job, first, m, 0, job->plain);

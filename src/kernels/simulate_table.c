@@ -16,7 +16,7 @@ const struct brim_simulate_variant *const brim_simulate_variants[] = {
 #endif
 };
 const size_t brim_simulate_variant_count =
-    sizeof brim_simulate_variants / sizeof *brim_simulate_variants;
+    sizeof brim_simulate_variants / sizeof brim_simulate_variants[0];
 
 const struct brim_simulate_variant *brim_simulate_choose(uint32_t isa)
 {

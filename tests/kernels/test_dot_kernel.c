@@ -156,7 +156,7 @@ static enum brim_dot_path path_of(brim_ctx *ctx, const char *text, int32_t weigh
     brim_datapath dp;
     struct brim_dot_plan plan;
 
-    for (size_t i = 0; i < 8 * 64; i++) {
+    for (size_t i = 0; i < (size_t)8 * 64; i++) {
         w[i] = i % 2 == 0 ? weight : -weight;
     }
     const struct brim_dot_kernel_params p = {
