@@ -30,7 +30,7 @@ static inline void brim_gemv_row(const struct brim_gemm_tile *t, brim_gemv_run_t
             for (size_t j = 0; add && j < BRIM_GEMM_PANEL; j++) {
                 y[j] = (int32_t)((uint32_t)y[j] + (uint32_t)total[j]);
             }
-            w += 4 * BRIM_GEMM_PANEL * quads;
+            w += quads * 4 * BRIM_GEMM_PANEL;
         }
     }
 }
