@@ -71,11 +71,14 @@ static inline void widen(uint16_t *state, v128_t sums)
 }
 
 #define CLEAR(i, ...) v128_t s##i##0 = wasm_i8x16_const_splat(0), s##i##1 = s##i##0
+/* The empty assembly keeps the two lookups of a pair from being added to each other first, which
+ * would take registers for sums of their own. */
 #define LOOK(i, e0, e1)                                                                            \
     {                                                                                              \
         const v128_t entries = wasm_v128_load(table + 16 * (i));                                   \
         s##i##0 = wasm_i8x16_add(s##i##0, LOOKUP(entries, e0));                                    \
         s##i##1 = wasm_i8x16_add(s##i##1, LOOKUP(entries, e1));                                    \
+        __asm__("" : "+r"(s##i##0), "+r"(s##i##1));                                                \
     }
 #define WIDEN(i, ...)                                                                              \
     widen(state + 64 * (i), s##i##0);                                                              \
