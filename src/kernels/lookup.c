@@ -84,6 +84,9 @@ static void free_packed(brim_ctx *ctx, struct brim_lookup *l)
     brim_free(ctx, l->tile);
     brim_free(ctx, l->tiles);
     brim_free(ctx, l->run);
+    l->index = l->tile = NULL;
+    l->tiles = NULL;
+    l->run = NULL;
 }
 
 static brim_status pack_with(brim_ctx *ctx, struct brim_lookup *l,
@@ -100,19 +103,26 @@ static brim_status pack_with(brim_ctx *ctx, struct brim_lookup *l,
     return BRIM_OK;
 }
 
-static const struct brim_lookup_variant *choose(brim_ctx *ctx, const char *name)
+/* The fastest that the weights allow: tables of 2 weights take some that those of 3 do not. */
+static brim_status pack(brim_ctx *ctx, struct brim_lookup *l, const struct brim_lookup_params *p)
 {
-    const struct brim_lookup_variant *best = NULL;
+    if (p->variant != NULL) {
+        const struct brim_lookup_variant *v = brim_lookup_find(p->variant);
 
-    for (size_t i = 0; i < brim_lookup_variant_count; i++) {
-        const struct brim_lookup_variant *v = brim_lookup_variants[i];
-
-        if ((v->isa & ~ctx->isa) == 0 && (name == NULL || strcmp(v->name, name) == 0) &&
-            (best == NULL || v->rank > best->rank)) {
-            best = v;
-        }
+        return v != NULL && (v->isa & ~ctx->isa) == 0
+                   ? pack_with(ctx, l, p, v)
+                   : brim_fail(ctx, BRIM_ERR_ARG, "lookup: no kernel \"%s\" on this CPU",
+                               p->variant);
     }
-    return best;
+    const struct brim_lookup_variant *first = brim_lookup_choose(ctx->isa, p->n, 3);
+    const brim_status status = pack_with(ctx, l, p, first);
+
+    if (status != BRIM_ERR_UNSUPPORTED || first->weights == 2) {
+        return status;
+    }
+    brim_clear_error(ctx);
+    free_packed(ctx, l);
+    return pack_with(ctx, l, p, brim_lookup_choose(ctx->isa, p->n, 2));
 }
 
 brim_status brim_lookup_create(brim_ctx *ctx, const struct brim_lookup_params *p,
@@ -123,10 +133,6 @@ brim_status brim_lookup_create(brim_ctx *ctx, const struct brim_lookup_params *p
     *lookup = NULL;
     BRIM_TRY(check_range(ctx, p));
     BRIM_TRY(check_weights(ctx, p, &negated));
-    const struct brim_lookup_variant *variant = choose(ctx, p->variant);
-    if (variant == NULL) {
-        return brim_fail(ctx, BRIM_ERR_ARG, "lookup: no kernel \"%s\" on this CPU", p->variant);
-    }
     struct brim_lookup *l = brim_zalloc(ctx, 1, sizeof *l);
     if (l == NULL) {
         return BRIM_ERR_NOMEM;
@@ -142,7 +148,7 @@ brim_status brim_lookup_create(brim_ctx *ctx, const struct brim_lookup_params *p
     l->epilogue = p->epilogue;
     l->finish = brim_epilogue_choose(ctx->isa);
     brim_status status = set_offsets(ctx, l, p);
-    status = status == BRIM_OK ? pack_with(ctx, l, p, variant) : status;
+    status = status == BRIM_OK ? pack(ctx, l, p) : status;
     if (status != BRIM_OK) {
         brim_lookup_free(ctx, l);
         return status;

@@ -3,6 +3,8 @@
 #include "kernels/gemv.h"
 #include "kernels/lookup_pack.h"
 
+#include <string.h>
+
 const struct brim_lookup_variant *const brim_lookup_variants[] = {
     &brim_lookup_scalar,
 #if defined(__x86_64__)
@@ -69,15 +71,59 @@ static double multiply_cycles(const struct brim_lookup *l, size_t m)
                   stream(l, n / 4, rows));
 }
 
+/* Cycles for each k of a row, without the weights' way into the cache, and then those of tables. */
+static double look_cycles(const struct brim_lookup_variant *v, size_t n, size_t rows,
+                          double products)
+{
+    const size_t panels = (n + BRIM_LOOKUP_PANEL - 1) / BRIM_LOOKUP_PANEL;
+    const struct brim_lookup_cost *c = &v->cost;
+
+    return (double)panels * (c->panel + c->single / (double)rows + c->widen / products);
+}
+
 bool brim_lookup_pays(const struct brim_lookup *lookup, size_t m)
 {
     const struct brim_lookup_variant *v = lookup->variant;
-    const struct brim_lookup_cost *cost = &v->cost;
-    const double rows = (double)(m < v->rows ? m : v->rows), panels = (double)lookup->panels;
-    const double bytes = panels * BRIM_LOOKUP_PANEL / (v->weights == 2 ? 4 : 3);
-    const double look =
-        panels * (cost->panel + cost->single / rows + cost->widen / lookup->products);
+    const size_t rows = m < v->rows ? m : v->rows;
 
-    return m != 0 && cost->panel > 0 &&
-           longer(look, stream(lookup, bytes, rows)) + cost->table < multiply_cycles(lookup, m);
+    if (m == 0 || v->cost.panel <= 0) {
+        return false;
+    }
+    const double look = look_cycles(v, lookup->n, rows, lookup->products);
+    const double read = stream(lookup, (double)lookup->n / (v->weights == 2 ? 4 : 3), (double)rows);
+    return longer(look, read) + v->cost.table < multiply_cycles(lookup, m);
+}
+
+/* Tiles of ternary weights are of 12 to 16 products, if nothing is known about them. */
+static bool is_better(const struct brim_lookup_variant *a, const struct brim_lookup_variant *b,
+                      size_t n)
+{
+    return b == NULL || b->cost.panel <= 0 || a->cost.panel <= 0
+               ? b == NULL || a->rank > b->rank
+               : look_cycles(a, n, a->rows, 14) + a->cost.table <
+                     look_cycles(b, n, b->rows, 14) + b->cost.table;
+}
+
+const struct brim_lookup_variant *brim_lookup_choose(uint32_t isa, size_t n, unsigned weights)
+{
+    const struct brim_lookup_variant *best = NULL;
+
+    for (size_t i = 0; i < brim_lookup_variant_count; i++) {
+        const struct brim_lookup_variant *v = brim_lookup_variants[i];
+
+        if ((v->isa & ~isa) == 0 && v->weights <= weights && is_better(v, best, n)) {
+            best = v;
+        }
+    }
+    return best;
+}
+
+const struct brim_lookup_variant *brim_lookup_find(const char *name)
+{
+    for (size_t i = 0; i < brim_lookup_variant_count; i++) {
+        if (strcmp(brim_lookup_variants[i]->name, name) == 0) {
+            return brim_lookup_variants[i];
+        }
+    }
+    return NULL;
 }

@@ -71,7 +71,7 @@ struct brim_lookup_variant {
     unsigned weights; /* of a step: 2 or 3 */
     unsigned rows, panels;
     unsigned block; /* most steps of a block: tables of `rows` rows stay in the first-level cache */
-    unsigned rank;  /* the allowed variant of highest rank runs */
+    unsigned rank;  /* where costs are not known, the allowed variant of highest rank runs */
     struct brim_lookup_cost cost; /* 0: never chosen over multiplying */
     void (*build)(const struct brim_lookup_build *build);
     void (*run)(const struct brim_lookup_tile *tile);
@@ -88,5 +88,11 @@ void brim_lookup_finish_avx2(const struct brim_lookup_finish *f);
 /* The first is the scalar reference. */
 extern const struct brim_lookup_variant *const brim_lookup_variants[];
 extern const size_t brim_lookup_variant_count;
+
+/* The one that `isa` has with the least costs for many rows of n outputs, or without costs the one of
+ * highest rank, of those with at most `weights` in a step. */
+const struct brim_lookup_variant *brim_lookup_choose(uint32_t isa, size_t n, unsigned weights);
+
+const struct brim_lookup_variant *brim_lookup_find(const char *name); /* NULL: none */
 
 #endif

@@ -390,13 +390,15 @@ static bool pays(const char *level, size_t m, size_t n, size_t k)
     for (size_t i = 0; i < n * k; i++) {
         w[i] = i % 8 == 0 ? 1 : i % 8 == 1 ? -1 : 0;
     }
-    ASSERT_OK(
-        ctx,
-        brim_lookup_create(
-            ctx,
-            &(struct brim_lookup_params){
-                .w = w, .n = n, .k = k, .segments = 1, .x_max = 15, .epilogue = {BRIM_EMIT_ACC}},
-            &lookup));
+    ASSERT_OK(ctx,
+              brim_lookup_create(ctx,
+                                 &(struct brim_lookup_params){.w = w,
+                                                              .n = n,
+                                                              .k = k,
+                                                              .segments = 1,
+                                                              .x_max = 15,
+                                                              .epilogue = {.emit = BRIM_EMIT_ACC}},
+                                 &lookup));
     const bool answer = brim_lookup_pays(lookup, m);
     brim_lookup_free(ctx, lookup);
     brim_ctx_free(ctx);
@@ -420,6 +422,36 @@ static void knows_when_it_pays(void **state)
     }
 }
 
+static void chooses_by_cost(void **state)
+{
+#if defined(__x86_64__)
+    const uint32_t avx512 = BRIM_ISA_AVX2 | BRIM_ISA_AVX512, vbmi = avx512 | BRIM_ISA_AVX512VBMI;
+
+    assert_string_equal(brim_lookup_choose(0, 768, 3)->name, "scalar");
+    assert_string_equal(brim_lookup_choose(BRIM_ISA_AVX2, 768, 3)->name, "avx2");
+    assert_string_equal(brim_lookup_choose(avx512, 768, 3)->name, "avx512");
+    assert_string_equal(brim_lookup_choose(vbmi, 768, 3)->name, "avx512vbmi");
+    assert_string_equal(brim_lookup_choose(vbmi, 64, 3)->name, "avx512"); /* tables cost more */
+    assert_string_equal(brim_lookup_choose(vbmi, 768, 2)->name, "avx512");
+#endif
+    (void)state;
+}
+
+/* Weights of 1: 8 lookups of 2 fit 8 bits, of 3 only 4, which leaves 11 products a tile of 64. */
+static void falls_back_to_tables_of_two(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    const struct problem p = {
+        .m = 2, .n = 768, .k = 64, .segments = 1, .w_min = 1, .w_max = 1, .x_max = 15};
+    struct data d = make_data(&p);
+
+    (void)state;
+    assert_true(run_variant(ctx, &p, &d, NULL) == 16);
+    assert_string_equal(brim_error(ctx), "");
+    free_data(&d);
+    brim_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +463,8 @@ int main(void)
         cmocka_unit_test(long_sums_leave_16_bits_in_time),
         cmocka_unit_test(says_what_it_refuses),
         cmocka_unit_test(knows_when_it_pays),
+        cmocka_unit_test(chooses_by_cost),
+        cmocka_unit_test(falls_back_to_tables_of_two),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
