@@ -2,6 +2,8 @@
 # oldest: a level that this machine lacks says so and is skipped (77).
 add_executable(checkasm
   kernels/checkasm.c
+  kernels/check_conv.c
+  kernels/check_depthwise.c
   kernels/check_epilogue.c
   kernels/check_gemm.c
   kernels/check_gemv.c

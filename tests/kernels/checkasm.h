@@ -44,6 +44,8 @@ struct check_family {
 /* Every family; check_NAME is defined in check_NAME.c, which checkasm.cmake lists. */
 // clang-format off
 #define CHECK_FAMILIES(family) \
+    family(conv) \
+    family(depthwise) \
     family(epilogue) \
     family(gemm) \
     family(gemv) \
