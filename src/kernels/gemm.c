@@ -126,8 +126,10 @@ static uint8_t tiles_used(const struct brim_gemm_packed *g,
 
 /* ---- creation ---- */
 
-static brim_status choose(brim_ctx *ctx, const char *name, struct brim_gemm *g)
+static brim_status choose(brim_ctx *ctx, const struct brim_gemm_params *p, struct brim_gemm *g)
 {
+    const uint32_t isa = ctx->isa & ~p->avoid;
+    const char *const name = p->variant;
     const struct brim_gemm_variant *named = name != NULL ? brim_gemm_find(name) : NULL;
     bool centred = false;
 
@@ -149,8 +151,8 @@ static brim_status choose(brim_ctx *ctx, const char *name, struct brim_gemm *g)
         if (named != NULL && (named->bounds & ~proof.bounds) != 0) {
             return brim_fail(ctx, BRIM_ERR_ARG, "gemm variant %s: not for codes so large", name);
         }
-        g->many[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, proof.bounds, false);
-        g->few[i] = named != NULL ? named : brim_gemm_choose(ctx->isa, need, proof.bounds, true);
+        g->many[i] = named != NULL ? named : brim_gemm_choose(isa, need, proof.bounds, false);
+        g->few[i] = named != NULL ? named : brim_gemm_choose(isa, need, proof.bounds, true);
         centred |= g->many[i]->centred || g->few[i]->centred;
     }
     return centred ? brim_gemm_pack_start(ctx, &g->packed) : BRIM_OK;
@@ -167,7 +169,7 @@ static brim_status fill(brim_ctx *ctx, const struct brim_gemm_params *p, struct 
     if (g->many == NULL || g->few == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    BRIM_TRY(choose(ctx, p->variant, g));
+    BRIM_TRY(choose(ctx, p, g));
     g->tiles = tiles_used(&g->packed, g->many) | tiles_used(&g->packed, g->few);
     g->many_plan = make_plan(&g->packed, g->many);
     g->few_plan = make_plan(&g->packed, g->few);

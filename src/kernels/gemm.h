@@ -24,6 +24,7 @@ struct brim_gemm_params {
     bool x_signed;                 /* the bytes of x are int8_t */
     struct brim_epilogue epilogue; /* its arrays must outlive the product */
     const char *variant;           /* by name, for tests and benchmarks; NULL = the fastest */
+    uint32_t avoid;                /* enum brim_isa: of these sets, nothing unless named */
 };
 
 struct brim_gemm; /* immutable once created, so it may be shared between threads */
