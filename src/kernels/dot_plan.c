@@ -254,15 +254,17 @@ static void plan_tiles(const brim_datapath *dp, const struct brim_lane_plan *lan
     }
 }
 
-/* Operands of 16 bits and sums below 2^30: the lane plan by the simulator's passes. */
+/* Operands of 16 bits and sums below 2^30: the lane plan by the simulator's passes. Where the table has
+ * no vectors for this processor, the lanes that compilers vectorise are faster. */
 static bool plan_simulate(const brim_datapath *dp, const struct facts *f,
                           const struct brim_simulate_variant *v, struct brim_dot_plan *plan)
 {
     const unsigned width = dp->stage[0].width;
     struct brim_dot_passes *passes = &plan->passes;
 
-    if (brim_width_of(f->w_lo, f->w_hi) > 16 || brim_width_of(f->x_lo, f->x_hi) > 16 ||
-        f->magnitude >= INT64_C(1) << 30 || plan->lanes.k == 0) {
+    if (v->isa == 0 || brim_width_of(f->w_lo, f->w_hi) > 16 ||
+        brim_width_of(f->x_lo, f->x_hi) > 16 || f->magnitude >= INT64_C(1) << 30 ||
+        plan->lanes.k == 0) {
         return false;
     }
     plan->path = BRIM_DOT_SIMULATE;
