@@ -47,7 +47,7 @@ static void draw_geometry(struct check *c, struct brim_conv_kernel_params *p,
     p->stride_w = (size_t)check_range(c, 1, (int64_t)most);
     p->dilation_h = (size_t)check_range(c, 1, (int64_t)most);
     p->dilation_w = (size_t)check_range(c, 1, (int64_t)most);
-    v->count = (size_t)check_range(c, 1, 3);
+    v->count = check_once_in(c, 40) ? 0 : (size_t)check_range(c, 1, 3);
     v->h = (size_t)check_range(c, 1, 12);
     v->w = check_length(c, 16, 20);
     v->top = check_once_in(c, 3) ? 0 : (size_t)check_range(c, 0, 3);
@@ -102,25 +102,29 @@ static void run(struct check *c, size_t unused)
     (void)unused;
     draw_channels(c, &p);
     draw_geometry(c, &p, &v);
-    p.x_max = (int32_t)check_range(c, 1, 255);
-    p.x_zero = (int32_t)check_range(c, 0, p.x_max);
+    p.x_max = check_once_in(c, 2) ? 255 : (int32_t)check_range(c, 1, 255);
+    p.x_min = check_once_in(c, 2) ? 0 : (int32_t)check_range(c, 0, p.x_max);
+    p.x_zero = (int32_t)check_range(c, p.x_min, p.x_max);
     const size_t k = p.kh * p.kw * (p.channels / p.groups);
     int32_t *w = check_buffer(c, "weights", p.n * k * sizeof *w, sizeof *w);
-    check_fill(c, check_any_pattern(c), w, p.n * k, -128, 127);
+    const int32_t most = check_once_in(c, 2) ? 127 : (int32_t)check_range(c, 0, 4); /* 16 bits do */
+    check_fill(c, check_any_pattern(c), w, p.n * k, most == 127 ? -128 : -most, most);
     p.w = w;
     check_make_epilogue(c, &p.epilogue, p.n, (int64_t)k * 255 * 128 + 1);
-    check_describe(c,
-                   "%zu images %zux%zux%zu, %zu outputs in %zu groups, kernel %zux%zu, strides %zu "
-                   "%zu, dilations %zu %zu, padding %zu %zu, %zux%zu positions",
-                   v.count, v.h, v.w, p.channels, p.n, p.groups, p.kh, p.kw, p.stride_h, p.stride_w,
-                   p.dilation_h, p.dilation_w, v.top, v.left, v.h_out, v.w_out);
+    check_describe(
+        c,
+        "%zu images %zux%zux%zu, %zu outputs in %zu groups, kernel %zux%zu, strides %zu "
+        "%zu, dilations %zu %zu, padding %zu %zu, %zux%zu positions, x %d..%d around %d, weights to %d",
+        v.count, v.h, v.w, p.channels, p.n, p.groups, p.kh, p.kw, p.stride_h, p.stride_w,
+        p.dilation_h, p.dilation_w, v.top, v.left, v.h_out, v.w_out, p.x_min, p.x_max, p.x_zero,
+        most);
     const size_t bytes = v.count * v.h * v.w * p.channels;
     const size_t outputs = v.count * v.h_out * v.w_out * p.n;
     uint8_t *x = check_buffer(c, "x", bytes, 1);
     const enum check_pattern pattern = check_any_pattern(c);
     for (size_t at = 0; at < bytes; at++) {
         if (at % 64 == 0) {
-            check_fill(c, pattern, codes, 64, 0, p.x_max);
+            check_fill(c, pattern, codes, 64, p.x_min, p.x_max);
         }
         x[at] = (uint8_t)codes[at % 64];
     }
