@@ -25,7 +25,12 @@ struct brim_dot_kernel_params {
     size_t n, k, groups;           /* n: all outputs, k: one group's reduction; groups divides n */
     int64_t x_min, x_max;          /* every input code lies here; both within [-2^16, 2^16) */
     const brim_datapath *datapath; /* NULL = exact: one 64-bit register */
-    bool count;                    /* runs fill counts */
+    /* Integer scales of vectors (docs/semantics.md section 11), [n][ceil(k / vector)]; NULL = none.
+     * Only for datapaths that some input may overflow: where none can, the totals are those of
+     * weights times factors, which any kernel adds up. Borrowed for the kernel's life. */
+    const uint32_t *factor;
+    size_t vector;
+    bool count; /* runs fill counts */
 };
 
 /* Immutable once created, so it may be shared between threads. */

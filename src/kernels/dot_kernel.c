@@ -97,7 +97,15 @@ static brim_status fill_kernel(brim_ctx *ctx, const struct brim_dot_kernel_param
         return BRIM_ERR_NOMEM;
     }
     d->simulate = brim_simulate_choose(ctx->isa);
-    BRIM_TRY(brim_dot_plan_make(ctx, p, &d->datapath, &d->plan, d->bound));
+    if (p->factor != NULL) {
+        d->factor = p->factor;
+        d->vector = p->vector;
+        d->plan = (struct brim_dot_plan){.path = BRIM_DOT_SCALAR,
+                                         .lanes = {.k = p->k, .count = p->count}};
+        memset(d->bound, BRIM_DOT_UNSAFE, p->n);
+    } else {
+        BRIM_TRY(brim_dot_plan_make(ctx, p, &d->datapath, &d->plan, d->bound));
+    }
     d->safe = true;
     for (size_t c = 0; c < p->n; c++) {
         d->safe = d->safe && d->bound[c] != BRIM_DOT_UNSAFE;
@@ -187,10 +195,15 @@ int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const in
 {
     brim_events ev;
 
+    const size_t vectors = d->factor == NULL ? 0 : (d->k + d->vector - 1) / d->vector;
+    const size_t c = d->factor == NULL ? 0 : (size_t)(w - d->w) / d->k;
+    const brim_factors own = {d->vector, d->factor == NULL ? NULL : d->factor + c * vectors};
+    const brim_factors *factors = d->factor == NULL ? NULL : &own;
+
     if (!d->plan.lanes.count) {
-        return brim_datapath_dot(&d->datapath, w, x, d->k, lists, NULL);
+        return brim_datapath_dot_scaled(&d->datapath, factors, w, x, d->k, lists, NULL);
     }
-    const int64_t y = brim_datapath_dot(&d->datapath, w, x, d->k, lists, &ev);
+    const int64_t y = brim_datapath_dot_scaled(&d->datapath, factors, w, x, d->k, lists, &ev);
     const struct brim_dot_counts one = {0, ev.transient, ev.persistent, ev.product, ev.min_width};
     brim_dot_counts_add(counts, &one);
     return y;

@@ -19,7 +19,9 @@ struct brim_dot_kernel {
     brim_datapath datapath;
     struct brim_dot_plan plan;
     const struct brim_simulate_variant *simulate;
-    int32_t *w;                         /* [n][k] */
+    int32_t *w;             /* [n][k] */
+    const uint32_t *factor; /* SCALAR: of vectors, or NULL */
+    size_t vector;
     uint8_t *bound;                     /* [n] as brim_dot_plan_make() fills it */
     bool safe;                          /* no output is BRIM_DOT_UNSAFE */
     size_t panels;                      /* of one group */

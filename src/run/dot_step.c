@@ -30,6 +30,7 @@
 
 brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *s)
 {
+    BRIM_TRY(brim_dot_step_vectors(plan, s));
     const struct brim_dot *d = s->dot;
     int64_t *offset = brim_arena_alloc(&plan->arena, d->n, sizeof *offset);
     float *multiplier = brim_arena_alloc(&plan->arena, d->n, sizeof *multiplier);
@@ -40,7 +41,9 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
     for (size_t c = 0; c < d->n; c++) {
         int64_t sum = 0;
         for (size_t k = 0; k < d->k; k++) {
-            sum += d->w[c * d->k + k];
+            const uint32_t factor =
+                d->factor == NULL ? 1 : d->factor[c * brim_dot_vectors(d) + k / d->vector];
+            sum += (int64_t)d->w[c * d->k + k] * factor;
         }
         offset[c] = (d->bias_q != NULL ? d->bias_q[c] : 0) - d->x_zero * sum;
         multiplier[c] = 1.0f;
@@ -60,15 +63,20 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
                                              .groups = d->groups,
                                              .x_min = brim_min_i64(d->x_min, d->x_zero),
                                              .x_max = brim_max_i64(d->x_max, d->x_zero),
-                                             .datapath = s->datapath,
-                                             .count = plan->count};
+                                             .datapath = s->total ? NULL : s->datapath,
+                                             .factor = d->factor,
+                                             .vector = d->vector,
+                                             .count = plan->count && !s->total};
     BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
-    return brim_dot_kernel_is_total(s->kernel) ? brim_dot_total_prepare(plan, s) : BRIM_OK;
+    return s->counter == NULL && brim_dot_kernel_is_total(s->kernel)
+               ? brim_dot_total_prepare(plan, s)
+               : BRIM_OK;
 }
 
 void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s)
 {
     brim_dot_kernel_free(ctx, s->kernel);
+    brim_dot_kernel_free(ctx, s->counter);
     brim_conv_kernel_free(ctx, s->conv);
     brim_gemm_free(ctx, s->gemm);
 }
@@ -202,7 +210,9 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
         return brim_fail(scratch->ctx, BRIM_ERR_NOMEM, "out of memory: too many outputs");
     }
     j->value = brim_arena_alloc(scratch, values, sizeof *j->value);
-    j->scratch = brim_arena_alloc(scratch, brim_dot_kernel_scratch(j->s->kernel) + 1, 1);
+    const size_t kernel = brim_dot_kernel_scratch(j->s->kernel);
+    const size_t counter = j->s->counter == NULL ? 0 : brim_dot_kernel_scratch(j->s->counter);
+    j->scratch = brim_arena_alloc(scratch, brim_max_size(kernel, counter) + 1, 1);
     return j->value == NULL || j->scratch == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
 }
 
@@ -227,6 +237,9 @@ static void run_block(const struct job *j, const struct block *b)
                                        .scratch = j->scratch};
 
     assert(j->value != NULL);
+    if (j->s->counter != NULL) {
+        brim_dot_kernel_run(j->s->counter, &rows); /* its results are overwritten */
+    }
     brim_dot_kernel_run(j->s->kernel, &rows);
     for (size_t c = 0; c < j->per_group; c++) {
         const struct emit e = {.value = j->value + c,

@@ -429,7 +429,8 @@ brim_status brim_plan_fuse(struct brim_plan *plan)
         s->dot = d;
         s->index = i;
         s->datapath = datapath_of(plan, d);
-        if (d->codes && d->vector == 0 && fuse_one(&f, s)) {
+        const bool integers = d->vector == 0 || d->factor != NULL; /* also of the scales, and */
+        if (d->codes && integers && d->x_scale_bits == 0 && fuse_one(&f, s)) { /* none to find */
             plan->dot_step[i] = s;
         }
     }

@@ -21,6 +21,8 @@ struct brim_dot_step {
     int32_t out;                   /* the value it computes */
     const brim_datapath *datapath; /* NULL = exact */
     struct brim_dot_kernel *kernel;
+    struct brim_dot_kernel *counter; /* counts instead of the kernel; NULL: the kernel does */
+    bool total;                      /* dot is the layer with its vectors' scales multiplied in */
     enum brim_emit emit;
     struct brim_grid y;      /* of `out`; all but the type for CODES only */
     const int64_t *offset;   /* [n] bias_q - x_zero * sum(w) */
@@ -110,6 +112,10 @@ struct brim_work {
 };
 /* At least `bytes` bytes, 64-byte aligned, until the next call; NULL when out of memory. */
 void *brim_work_get(struct brim_work *work, size_t bytes);
+
+/* ---- dot_vectors.c ---- */
+/* A layer with integer scales for its vectors becomes one without, where that gives the same. */
+BRIM_NODISCARD brim_status brim_dot_step_vectors(struct brim_plan *plan, struct brim_dot_step *s);
 
 /* ---- dot_step.c ---- */
 /* Offsets, multipliers and the kernel's weights. */

@@ -232,6 +232,73 @@ static void vectors_fit_their_register(void **state)
     close_job(&j);
 }
 
+struct outputs {
+    size_t n;
+    float y[1024];
+};
+
+static void keep_output(void *user, size_t sample, const float *y, size_t n)
+{
+    struct outputs *o = user;
+
+    (void)sample;
+    assert_true(o->n + n <= sizeof o->y / sizeof *o->y);
+    memcpy(o->y + o->n, y, n * sizeof *y);
+    o->n += n;
+}
+
+static uint64_t events_on(struct job *j, const char *datapath, struct outputs *out)
+{
+    brim_datapath dp;
+    brim_run_params p;
+    brim_run_report *r;
+    uint64_t events = 0;
+
+    brim_run_params_init(&p);
+    if (datapath != NULL) {
+        ASSERT_OK(j->ctx, brim_datapath_parse(j->ctx, datapath, &dp));
+        p.datapath = &dp;
+    }
+    out->n = 0;
+    p.output = keep_output;
+    p.user = out;
+    ASSERT_OK(j->ctx, brim_run(j->ctx, j->quantized, j->fresh, &p, &r));
+    for (size_t i = 0; i < r->n_layers; i++) {
+        const brim_run_layer *l = &r->layers[i];
+        assert_true(l->min_width >= 2 && l->outputs > 0);
+        events += l->transient + l->persistent + l->product;
+    }
+    brim_run_report_free(r);
+    return events;
+}
+
+/* A certified layer runs as one product of codes times scales; where nothing is certified the
+ * reference adds up vector by vector. Both give the same as long as nothing overflows, and something
+ * else when it does. */
+static void vectors_run_as_they_add_up(void **state)
+{
+    struct job j;
+    struct outputs fast, slow;
+
+    (void)state;
+    open_glyphs(&j);
+    brim_data_free(j.fresh);
+    ASSERT_OK(j.ctx, brim_data_open(j.ctx, "synth:glyphs?limit=6&seed=3", &j.fresh));
+    j.p.solve.wbits = 4;
+    j.p.solve.vector = (brim_vector_params){.length = 8, .scale_bits = 4, .percentile = 99};
+    for (int inputs = BRIM_VECTOR_INPUTS_NONE; inputs <= BRIM_VECTOR_INPUTS_STATIC; inputs++) {
+        j.p.vector_inputs = (brim_vector_inputs)inputs;
+        quantize(&j, "32/8,32");
+        assert_int_equal(events_on(&j, NULL, &fast), 0);
+        assert_int_equal(events_on(&j, "14/8,64", &slow), 0); /* 15 bits are needed, not used */
+        assert_int_equal(fast.n, 60);
+        assert_memory_equal(fast.y, slow.y, fast.n * sizeof *fast.y);
+        assert_true(events_on(&j, "9/8s,64", &slow) > 0);
+        assert_true(memcmp(fast.y, slow.y, fast.n * sizeof *fast.y) != 0);
+    }
+    close_job(&j);
+}
+
 /* Kept weights carry what the pruned ones lose; pruning codes afterwards has nothing to make up. */
 static void pruned_networks_keep_their_function(void **state)
 {
@@ -314,6 +381,7 @@ int main(void)
         cmocka_unit_test(overrides_win_field_by_field),
         cmocka_unit_test(symmetric_codes_are_signed),
         cmocka_unit_test(vectors_fit_their_register),
+        cmocka_unit_test(vectors_run_as_they_add_up),
         cmocka_unit_test(pruned_networks_keep_their_function),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(resnet8_stays_accurate),
