@@ -113,7 +113,7 @@ struct brim_work {
 /* At least `bytes` bytes, 64-byte aligned, until the next call; NULL when out of memory. */
 void *brim_work_get(struct brim_work *work, size_t bytes);
 
-/* ---- dot_vectors.c ---- */
+/* ---- vector_step.c ---- */
 /* A layer with integer scales for its vectors becomes one without, where that gives the same. */
 BRIM_NODISCARD brim_status brim_dot_step_vectors(struct brim_plan *plan, struct brim_dot_step *s);
 

@@ -1,4 +1,4 @@
-/* dot_vectors.c - dot layers whose vectors have integer scales. SPDX-License-Identifier: Apache-2.0
+/* vector_step.c - dot layers whose vectors have integer scales. SPDX-License-Identifier: Apache-2.0
  *
  * docs/semantics.md section 11: sum over vectors of factor * sum in the vector. Where no input can
  * overflow a register, that is the plain sum of (factor * code) * x, so such a layer runs like any
