@@ -335,19 +335,24 @@ static void run_flat(const struct brim_conv_kernel *c, const struct image *m, si
     }
 }
 
-/* Bytes in multiples of four, as compilers do best with a size they know. */
-static inline void copy_run(uint8_t *to, const uint8_t *from, size_t n)
+/* `runs` runs of n bytes, `step` apart, one behind another; compilers do best with a size they
+ * know. */
+static inline void copy_runs(uint8_t *to, const uint8_t *from, size_t runs, size_t step, size_t n)
 {
-    if (n % 16 == 0) {
-        for (size_t i = 0; i < n; i += 16) {
-            memcpy(to + i, from + i, 16);
+    if (n == 4) {
+        for (size_t i = 0; i < runs; i++) {
+            memcpy(to + 4 * i, from + i * step, 4);
         }
-    } else if (n % 4 == 0) {
-        for (size_t i = 0; i < n; i += 4) {
-            memcpy(to + i, from + i, 4);
+    } else if (n % 16 == 0) {
+        for (size_t i = 0; i < runs; i++, from += step) {
+            for (size_t j = 0; j < n; j += 16, to += 16) {
+                memcpy(to, from + j, 16);
+            }
         }
     } else {
-        memcpy(to, from, n);
+        for (size_t i = 0; i < runs; i++) {
+            memcpy(to + i * n, from + i * step, n);
+        }
     }
 }
 
@@ -360,15 +365,12 @@ static void gather(const struct brim_conv_kernel *c, const struct image *m, size
     const uint8_t *from =
         m->plane + r * q->stride_h * line + p * q->stride_w * q->channels + g * group;
 
-    for (size_t i = 0; i < q->kh; i++, from += q->dilation_h * line) {
-        if (contiguous(q)) {
-            copy_run(to, from, c->segment);
-            to += c->segment;
-            continue;
-        }
-        for (size_t j = 0; j < q->kw; j++, to += group) {
-            copy_run(to, from + j * q->dilation_w * q->channels, group);
-        }
+    if (contiguous(q)) {
+        copy_runs(to, from, q->kh, q->dilation_h * line, c->segment);
+        return;
+    }
+    for (size_t i = 0; i < q->kh; i++, to += q->kw * group) {
+        copy_runs(to, from + i * q->dilation_h * line, q->kw, q->dilation_w * q->channels, group);
     }
 }
 

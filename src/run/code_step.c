@@ -17,7 +17,6 @@
 #include "base/intops.h"
 #include "run/step.h"
 
-#define RUN ((size_t)1024) /* elements that stay in the first-level cache */
 
 /* A grid as the loops take it. `flip`: what makes a stored byte the code of an unsigned type. */
 struct grid {
