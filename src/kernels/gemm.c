@@ -10,6 +10,7 @@
  * its ends may not be read beyond, or a variant wants spans that the segments do not fill.
  */
 #include "kernels/gemm.h"
+#include "base/cpu.h"
 #include "base/intops.h"
 #include "kernels/gemm_pack.h"
 
@@ -34,6 +35,7 @@ struct plan {
     size_t pieces, spans, totals, x; /* offsets into scratch: [tiles][blocks], ... */
     size_t bytes;
     unsigned tile_rows, tile_panels, unit; /* largest of the variants */
+    unsigned step;                         /* of tile registers, where x is not copied */
 };
 
 static size_t align64(size_t v)
@@ -46,18 +48,33 @@ static size_t span_bound(const struct brim_gemm_packed *g, unsigned tile)
     return g->segments + g->quads / brim_gemm_tile_quads(g, tile) + 1;
 }
 
+/* Quads that tile registers take of segments as they lie: the most that divide them, unless so few
+ * that a copy in whole units is faster. */
+static unsigned tile_step(const struct brim_gemm_packed *g, unsigned unit)
+{
+    unsigned step = unit;
+
+    while (g->segment_quads % step != 0) {
+        step--;
+    }
+    return 2 * step >= unit ? step : unit;
+}
+
 /* What does not depend on the number of rows: runs of few rows are short, and divisions are not. */
 static struct plan make_plan(const struct brim_gemm_packed *g,
                              const struct brim_gemm_variant *const *of)
 {
     struct plan plan = {.tile_rows = 1, .tile_panels = 1, .unit = 1};
+    bool shaped = false;
     size_t spans = 0;
 
     for (size_t i = 0; i < g->panels; i++) {
         plan.tile_rows = of[i]->rows > plan.tile_rows ? of[i]->rows : plan.tile_rows;
         plan.tile_panels = of[i]->panels > plan.tile_panels ? of[i]->panels : plan.tile_panels;
         plan.unit = of[i]->unit > plan.unit ? of[i]->unit : plan.unit;
+        shaped |= of[i]->begin != NULL;
     }
+    plan.step = shaped ? tile_step(g, plan.unit) : plan.unit;
     plan.block = plan.unit > 1 ? g->panel_quads : g->block;
     plan.blocks = (g->quads + plan.block - 1) / plan.block;
     plan.rows = brim_max_size(ROWS_BYTES / (4 * g->panel_quads), plan.tile_rows);
@@ -126,9 +143,16 @@ static uint8_t tiles_used(const struct brim_gemm_packed *g,
 
 /* ---- creation ---- */
 
+/* Tile registers pay for a copy of x where it serves many outputs. */
+static bool tiles_pay(const struct brim_gemm_packed *g)
+{
+    return g->panels >= 4 || g->segment_quads % tile_step(g, BRIM_GEMM_QUADS) == 0;
+}
+
 static brim_status choose(brim_ctx *ctx, const struct brim_gemm_params *p, struct brim_gemm *g)
 {
-    const uint32_t isa = ctx->isa & ~p->avoid;
+    const uint32_t avoid = p->avoid | (tiles_pay(&g->packed) ? 0 : (uint32_t)BRIM_ISA_AMX);
+    const uint32_t isa = ctx->isa & ~avoid;
     const char *const name = p->variant;
     const struct brim_gemm_variant *named = name != NULL ? brim_gemm_find(name) : NULL;
     bool centred = false;
@@ -382,7 +406,7 @@ struct run {
     size_t rows;
     void *y;
     size_t y_stride;
-    unsigned shaped; /* rows of the tile registers */
+    unsigned step, shaped; /* of the tile registers: quads at a time, rows */
     void (*end)(void);
 };
 
@@ -436,7 +460,7 @@ static void shape(struct run *r, unsigned rows)
     const struct brim_gemm_variant *v = r->group.variant;
 
     if (v->begin != NULL && r->shaped != rows && !(r->shaped == v->rows && 2 * rows == v->rows)) {
-        v->begin(rows);
+        v->begin(rows, r->step);
         r->shaped = rows;
         r->end = v->end;
     }
@@ -458,6 +482,7 @@ static void run_block(struct run *r, size_t block)
         .w_stride = panel_bytes,
         .y_stride = is_direct ? r->y_stride : r->group.panels * BRIM_GEMM_PANEL,
         .add = block > 0,
+        .step = r->step,
         .zero = g->zero,
         .start = g->start != NULL ? g->start + r->group.panel * BRIM_GEMM_PANEL : NULL};
 
@@ -481,11 +506,12 @@ void brim_gemm_run(const struct brim_gemm *gemm, const struct brim_gemm_rows *ro
     const struct brim_gemm_packed *g = &gemm->packed;
     const struct plan plan = plan_for(gemm, rows->m);
     uint8_t *const scratch = rows->scratch, *const x = scratch + plan.x;
-    const bool copy = needs_copy(g, rows, plan.unit);
+    const bool copy = needs_copy(g, rows, plan.step);
     struct run r = {.gemm = gemm,
                     .plan = &plan,
                     .piece = (const struct piece *)(void *)(scratch + plan.pieces),
                     .totals = (int32_t *)(void *)(scratch + plan.totals),
+                    .step = copy ? plan.unit : plan.step,
                     .in = copy ? copied(g, &plan, x) : in_place(g, rows, 0),
                     .y_stride = rows->y_stride};
 

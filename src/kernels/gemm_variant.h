@@ -65,6 +65,7 @@ struct brim_gemm_tile {
     int32_t *y;      /* [rows][16 * panels], row i at y + i * y_stride */
     size_t y_stride;
     bool add;             /* to what y holds */
+    unsigned step;        /* tile registers: quads that they take at a time */
     uint8_t zero;         /* centred variants: taken off x; */
     const int32_t *start; /* [16 * panels], what is added to without `add` */
 };
@@ -76,16 +77,16 @@ struct brim_gemm_variant {
     unsigned bounds; /* enum brim_gemm_bound */
     bool centred;
     unsigned rows, panels; /* largest tile */
-    unsigned unit;         /* spans are multiples of this many quads: 1, or 16 for AMX */
+    unsigned unit;         /* spans are multiples of this many quads, or of a tile's `step` */
     unsigned rank;         /* the allowed variant of highest rank runs; 0 = never by itself */
     unsigned few;          /* the rank for up to BRIM_GEMM_FEW rows; 0 = as `rank` */
     void (*run)(const struct brim_gemm_tile *tile);
 
-    /* NULL, or for tile registers: begin() before the first tile and before tiles of another number
-     * of rows (after begin(32) also 16), end() after the last, all in one thread. Either costs as
+    /* NULL, or for tile registers: begin() before the first tile and before tiles of another `step`,
+     * 1..unit, or number of rows (after 32 also 16), end() after the last, all in one thread. Either costs as
      * much as a small tile, so whole K in a tile, long runs of equal rows, and last rows joined to
      * some that are done already. */
-    void (*begin)(unsigned rows);
+    void (*begin)(unsigned rows, unsigned step);
     void (*end)(void);
 };
 

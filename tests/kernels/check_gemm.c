@@ -37,15 +37,15 @@ struct spans {
     bool real[4 * MAX_QUADS];
 };
 
-static void draw_spans(struct check *c, const struct brim_gemm_variant *v, struct spans *s)
+static void draw_spans(struct check *c, unsigned unit, struct spans *s)
 {
     uint32_t tile = 0;
 
     s->count = (size_t)check_range(c, 1, check_once_in(c, 3) ? MAX_SPANS : 2);
     s->quads = s->row = 0;
     for (size_t i = 0; i < s->count; i++) {
-        const size_t most = (MAX_QUADS / MAX_SPANS) / v->unit;
-        const uint32_t quads = (uint32_t)(check_length(c, 1, most) * v->unit);
+        const size_t most = (MAX_QUADS / MAX_SPANS) / unit;
+        const uint32_t quads = (uint32_t)(check_length(c, 1, most) * unit);
         const size_t x = check_once_in(c, 2) ? s->row : (size_t)check_range(c, 0, 300);
 
         s->at[i] = (struct brim_gemm_span){x, quads, i + 1 == s->count || check_once_in(c, 2)};
@@ -148,7 +148,7 @@ static void check_tile(struct check *c, const struct brim_gemm_variant *v, struc
     }
     t->y = got;
     if (v->begin != NULL) {
-        v->begin(t->rows == 16 && check_once_in(c, 2) ? 32 : t->rows);
+        v->begin(t->rows == 16 && check_once_in(c, 2) ? 32 : t->rows, t->step);
     }
     v->run(t);
     if (v->end != NULL) {
@@ -196,7 +196,8 @@ static void check_tiles(struct check *c, const struct brim_gemm_variant *v)
     if ((v->bounds & BRIM_GEMM_PRODUCT) != 0 && t.zero == 128) {
         d.w_min = -127;
     }
-    draw_spans(c, v, &s);
+    t.step = v->begin != NULL ? (unsigned)check_range(c, 1, v->unit) : v->unit;
+    draw_spans(c, t.step, &s);
     t.span = s.at;
     t.spans = s.count;
     t.x_stride =

@@ -6,7 +6,8 @@
  *     tile 0 1    x rows  0..15 (tile 4)  *  panels 0, 1 (tiles 6, 7)
  *          2 3    x rows 16..31 (tile 5)
  *
- * 16 quads of a panel are a tile as they lie. x passes by once for each pair of panels and the
+ * 16 quads of a panel are a tile as they lie; where segments of x are no multiple of 64 bytes, fewer
+ * quads and shorter rows of x, so that they need not be copied. x passes by once for each pair of panels and the
  * panels stay, so x is loaded with the streaming hint (6 % over plain loads on 784 x 128 x 1152).
  *
  * Shaping the tile registers drains the multiplier, hence begin(): once for all tiles of a call.
@@ -26,15 +27,15 @@ struct shape {
 _Static_assert(sizeof(struct shape) == 64, "as the processor reads it");
 
 /* Shapes for tiles of `rows` rows. Unused tiles have one row, since none is not allowed. */
-static void begin(unsigned rows)
+static void begin(unsigned rows, unsigned step)
 {
-    assert(rows >= 1 && rows <= 32);
+    assert(rows >= 1 && rows <= 32 && step >= 1 && step <= 16);
     const uint8_t upper = (uint8_t)(rows < 16 ? rows : 16);
     const uint8_t lower = (uint8_t)(rows > 17 ? rows - 16 : 1);
     const struct shape shape = {
         .palette = 1,
-        .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-        .rows = {upper, upper, lower, lower, upper, lower, 16, 16},
+        .row_bytes = {64, 64, 64, 64, (uint16_t)(4 * step), (uint16_t)(4 * step), 64, 64},
+        .rows = {upper, upper, lower, lower, upper, lower, (uint8_t)step, (uint8_t)step},
     };
 
     __asm__ volatile("" ::"m"(shape)); /* gcc's intrinsic says that it reads 8 bytes */
@@ -74,17 +75,18 @@ static void end(void)
     _tile_dpbusd(0, 4, 6);
 /* clang-format on */
 
-/* All spans, 64 k a step. */
+/* All spans, up to 64 k a step. */
 #define REDUCE(STEP)                                                                               \
     for (size_t s = 0; s < t->spans; s++) {                                                        \
         const uint8_t *x = t->x + t->span[s].x;                                                    \
-        for (uint32_t q = t->span[s].quads; q != 0; q -= 16, x += 64, w += 1024) {                 \
+        for (uint32_t q = t->span[s].quads; q != 0; q -= t->step, x += x_step, w += w_step) {      \
             STEP                                                                                   \
         }                                                                                          \
     }
 
 static void run(const struct brim_gemm_tile *t)
 {
+    const size_t x_step = (size_t)4 * t->step, w_step = (size_t)64 * t->step;
     const size_t x_stride = t->x_stride, y_stride = t->y_stride * sizeof *t->y;
     int32_t *const lower = t->y + 16 * t->y_stride;
     const int8_t *w = t->w;
@@ -136,6 +138,7 @@ const struct brim_gemm_variant brim_gemm_amx = {
     .panels = 2,
     .unit = 16,
     .rank = 90,
+    .few = 55, /* gemv's row is as fast, and has nothing to shape */
     .run = run,
     .begin = begin,
     .end = end,
