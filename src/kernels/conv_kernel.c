@@ -144,7 +144,7 @@ static brim_status create_products(brim_ctx *ctx, const struct brim_conv_kernel_
     }
     BRIM_TRY(create_gemms(ctx, p, c->way == FLAT ? k : c->patch, 0, c));
     const size_t unit = 4 * (size_t)brim_gemm_chosen(c->gemm[0], MANY)->unit;
-    if (unit == 4 || (c->way == FLAT && c->segment % unit == 0)) {
+    if (unit == 4 || (c->way == FLAT && brim_gemm_fits(c->gemm[0], MANY))) {
         return BRIM_OK;
     }
     if (c->way == FLAT && few) {

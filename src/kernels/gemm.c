@@ -261,6 +261,13 @@ const struct brim_gemm_variant *brim_gemm_chosen(const struct brim_gemm *gemm, s
     return least;
 }
 
+bool brim_gemm_fits(const struct brim_gemm *gemm, size_t m)
+{
+    const struct plan *plan = m <= BRIM_GEMM_FEW ? &gemm->few_plan : &gemm->many_plan;
+
+    return gemm->packed.segment_quads % plan->step == 0;
+}
+
 /* ---- scratch ---- */
 
 /* For m rows: blocks of nearly as many, in whole tiles. */

@@ -39,6 +39,9 @@ struct brim_gemm_variant;
 /* What runs products of m rows. */
 const struct brim_gemm_variant *brim_gemm_chosen(const struct brim_gemm *gemm, size_t m);
 
+/* Whether the lengths of the segments allow that to read them where they lie, given slack. */
+bool brim_gemm_fits(const struct brim_gemm *gemm, size_t m);
+
 /* Products that two 16-bit lanes are certified to add up in every output: 0 = not even pairs, 2 =
  * pairs alone, k = the whole reduction. */
 size_t brim_gemm_certified(const struct brim_gemm *gemm);
