@@ -8,6 +8,7 @@
  */
 #include "kernels/depthwise.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/cpu.h"
@@ -105,8 +106,9 @@ static void pack_block(const struct brim_depthwise *d, const int32_t *w, size_t 
 static brim_status fill(brim_ctx *ctx, const struct brim_depthwise_params *p,
                         struct brim_depthwise *d)
 {
-    BRIM_TRY(choose(ctx, p->variant, &d->variant));
-    const struct brim_depthwise_variant *v = d->variant;
+    const struct brim_depthwise_variant *const v = d->variant;
+
+    assert(v != NULL);
     const size_t blocks = (p->channels + v->block - 1) / v->block;
 
     d->groups = (p->kh + v->taps - 1) / v->taps;
@@ -147,7 +149,10 @@ brim_status brim_depthwise_create(brim_ctx *ctx, const struct brim_depthwise_par
                                  .dilation_h = p->dilation_h,
                                  .dilation_w = p->dilation_w,
                                  .flip = p->x_signed ? 0x80 : 0};
-    const brim_status status = fill(ctx, p, d);
+    brim_status status = choose(ctx, p->variant, &d->variant);
+    if (status == BRIM_OK) {
+        status = fill(ctx, p, d);
+    }
     if (status != BRIM_OK) {
         brim_depthwise_free(ctx, d);
         return status;
@@ -179,7 +184,7 @@ static size_t columns_of(const struct brim_depthwise *d, size_t outputs)
 
 static size_t totals_bytes(const struct brim_depthwise *d)
 {
-    return BRIM_DEPTHWISE_OUTPUTS * d->variant->block * sizeof(int32_t);
+    return (size_t)BRIM_DEPTHWISE_OUTPUTS * d->variant->block * sizeof(int32_t);
 }
 
 size_t brim_depthwise_scratch(const struct brim_depthwise *depthwise)

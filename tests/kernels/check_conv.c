@@ -70,7 +70,7 @@ static int64_t total(const struct brim_conv_kernel_params *p, const struct brim_
             for (size_t d = 0; d < in; d++) {
                 const int32_t code =
                     inside ? x[(r * v->w + s) * p->channels + group * in + d] : p->x_zero;
-                sum += p->w[((output * p->kh + i) * p->kw + j) * in + d] * code;
+                sum += (int64_t)p->w[((output * p->kh + i) * p->kw + j) * in + d] * code;
             }
         }
     }

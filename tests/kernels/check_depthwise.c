@@ -65,7 +65,8 @@ static int64_t total(const struct brim_depthwise_params *p,
             const size_t s = column * p->stride_w + j * p->dilation_w;
             const int32_t x =
                 ((const uint8_t *)plane->x)[r * plane->row + s * p->channels + channel];
-            sum += p->w[(channel * p->kh + i) * p->kw + j] * (p->x_signed && x > 127 ? x - 256 : x);
+            sum += (int64_t)p->w[(channel * p->kh + i) * p->kw + j] *
+                   (p->x_signed && x > 127 ? x - 256 : x);
         }
     }
     return sum;

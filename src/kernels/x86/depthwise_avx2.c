@@ -18,7 +18,8 @@ static inline __m256i load(const uint8_t *x, size_t n, __m128i flip)
         memcpy(few, x, n);
         x = few;
     }
-    return _mm256_cvtepu8_epi16(_mm_xor_si128(_mm_loadu_si128((const __m128i *)x), flip));
+    return _mm256_cvtepu8_epi16(
+        _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)x), flip));
 }
 
 static void fill_columns(const struct brim_depthwise_run *r, size_t groups)
@@ -40,8 +41,8 @@ static void fill_columns(const struct brim_depthwise_run *r, size_t groups)
 /* Four channels of each lie in every piece of the two: into their own order. */
 static inline void store(__m256i lo, __m256i hi, int32_t *total)
 {
-    _mm256_store_si256((__m256i *)total, _mm256_permute2x128_si256(lo, hi, 0x20));
-    _mm256_store_si256((__m256i *)(total + 8), _mm256_permute2x128_si256(lo, hi, 0x31));
+    _mm256_store_si256((__m256i *)(void *)total, _mm256_permute2x128_si256(lo, hi, 0x20));
+    _mm256_store_si256((__m256i *)(void *)(total + 8), _mm256_permute2x128_si256(lo, hi, 0x31));
 }
 
 static inline __m256i add_products(__m256i sum, __m256i x, __m256i w)
