@@ -7,6 +7,11 @@ const struct brim_depthwise_variant *const brim_depthwise_variants[] = {
     &brim_depthwise_avx2,
     &brim_depthwise_avx512,
     &brim_depthwise_avx512vnni,
+#elif defined(__aarch64__)
+    &brim_depthwise_neon,
+    &brim_depthwise_dotprod,
+#elif defined(__wasm_simd128__)
+    &brim_depthwise_simd128,
 #endif
 };
 

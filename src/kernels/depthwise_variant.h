@@ -52,6 +52,7 @@ extern const size_t brim_depthwise_variant_count;
 
 /* What the table lists. */
 extern const struct brim_depthwise_variant brim_depthwise_scalar, brim_depthwise_avx2,
-    brim_depthwise_avx512, brim_depthwise_avx512vnni;
+    brim_depthwise_avx512, brim_depthwise_avx512vnni, brim_depthwise_neon, brim_depthwise_dotprod,
+    brim_depthwise_simd128;
 
 #endif
