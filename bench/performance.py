@@ -89,7 +89,7 @@ def models(runs):
 
 
 def node():
-    """{shape: {variant: GMAC/s}} of gemm in node with relaxed SIMD; {} where the tools are missing."""
+    """{shape: {"family variant": GMAC/s}} in node with relaxed SIMD; {} where the tools are missing."""
     for command in (["cmake", "--preset", "wasm-relaxed"],
                     ["cmake", "--build", "--preset", "wasm-relaxed", "--target", "bench_ports_run"]):
         print("running:", *command, file=sys.stderr)
@@ -97,12 +97,13 @@ def node():
         if done.returncode != 0:
             print("no WebAssembly:", done.stderr.strip().split("\n")[-1], file=sys.stderr)
             return {}
-    lines = re.findall(r"^(\d+x\d+x\d+):(.*)GMAC/s$", done.stdout, re.M)
-    return {shape: {name: float(rate) for name, rate in re.findall(r"(\S+) ([\d.]+)", rest)} for shape, rest in lines}
+    lines = re.findall(r"^(\d+x\d+x\d+), GMAC/s:(.*)$", done.stdout, re.M)
+    return {shape: {name: float(rate) for name, rate in re.findall(r"([a-z]+ \S+) ([\d.]+)", rest)}
+            for shape, rest in lines}
 
 
 def node_ratios(rates):
-    return [x["relaxed-16"] / max(x[name] for name in x if name.endswith("-32")) for x in rates.values()]
+    return [x["gemm relaxed-16"] / max(x[name] for name in x if name.startswith("gemm") and name.endswith("-32")) for x in rates.values()]
 
 
 def node_table(rates):

@@ -5,12 +5,17 @@
  * any cache. Weights are made so that what a variant needs can be proven: "whole" lets 16-bit lanes
  * hold sums over the whole reduction, "tile 128" over no more than 128 products.
  */
+#include <math.h>
+
 #include "api/bench_product.h"
+#include "base/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_variant.h"
 
-#define X_MAX 31  /* five bits: tiles of 64 fill 16 bits with weights of seven */
-#define SLOW  2e8 /* multiply-accumulates that are too many for scalar code */
+#define X_MAX 31 /* five bits: tiles of 64 fill 16 bits with weights of seven */
+/* Multiply-accumulates that are too many for scalar code, and for SSE4.1's. */
+#define SLOW  2e8
+#define SLOW4 1e9
 
 static const struct {
     size_t m, n, k;
@@ -20,13 +25,18 @@ static const struct {
 };
 #define N_SHAPES (sizeof shapes / sizeof *shapes)
 
+static bool is_slow(const struct brim_bench_job *job, const struct brim_gemm_variant *v)
+{
+    return job->macs > (v->isa == 0 ? SLOW : v->isa == BRIM_ISA_SSE41 ? SLOW4 : HUGE_VAL);
+}
+
 /* Weights that are certified for shorter tiles only. */
 static brim_status add_tiled(struct brim_bench_job *job, size_t tile, const char *kind)
 {
     brim_bench_certified_weights(job, tile);
     for (size_t i = 0; i < brim_gemm_variant_count; i++) {
         const struct brim_gemm_variant *v = brim_gemm_variants[i];
-        if (v->need == BRIM_GEMM_LANE) {
+        if (v->need == BRIM_GEMM_LANE && !is_slow(job, v)) {
             BRIM_TRY(brim_bench_add_gemm(job, v, v->name, kind, BRIM_EMIT_ACC));
         }
     }
@@ -38,14 +48,14 @@ static brim_status add_all(struct brim_bench_job *job)
     brim_bench_certified_weights(job, job->k);
     for (size_t i = 0; i < brim_gemm_variant_count; i++) {
         const struct brim_gemm_variant *v = brim_gemm_variants[i];
-        if (v->isa != 0 || job->macs <= SLOW) {
+        if (!is_slow(job, v)) {
             BRIM_TRY(brim_bench_add_gemm(job, v, v->name, "whole", BRIM_EMIT_ACC));
         }
     }
     BRIM_TRY(brim_bench_add_peers(job));
     for (size_t i = 0; i < brim_gemm_variant_count; i++) {
         const struct brim_gemm_variant *v = brim_gemm_variants[i];
-        if (v->isa != 0) {
+        if (v->isa != 0 && v->isa != BRIM_ISA_SSE41) {
             BRIM_TRY(brim_bench_add_gemm(job, v, v->name, "codes", BRIM_EMIT_CODES));
         }
     }
