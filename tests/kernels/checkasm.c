@@ -1,7 +1,8 @@
 /* checkasm.c - see checkasm.h. SPDX-License-Identifier: Apache-2.0
  *
- *     checkasm [--family F] [--variant V] [--seed S] [--count N] [--list]
+ *     checkasm [--family F] [--variant V] [--seed S] [--count N] [--list] [--no-guard]
  *
+ * --no-guard lets the pages around buffers be touched: for emulators that read what a mask hides.
  * Case i of a run has seed S + i * STEP, so a failing case is case 0 of the run that starts there.
  * Exit code 77: the level that BRIM_CPU asks for is not on this machine.
  */
@@ -42,6 +43,7 @@ static struct buffer {
     bool sealed;
 } buffers[BUFFERS];
 static size_t used;
+static bool guard = true;
 
 static struct {
     const char *family, *variant, *program;
@@ -56,11 +58,11 @@ static void make_report(void)
 {
     snprintf(now.report, sizeof now.report,
              "  case    %s %s: %s\n  again   %s%s%s --family %s --variant %s --seed 0x%" PRIx64
-             " --count 1\n",
+             " --count 1%s\n",
              now.family, now.variant, now.text, getenv("BRIM_CPU") != NULL ? "BRIM_CPU=" : "",
              getenv("BRIM_CPU") != NULL ? getenv("BRIM_CPU") : "",
              getenv("BRIM_CPU") != NULL ? " checkasm" : now.program, now.family, now.variant,
-             now.seed);
+             now.seed, guard ? "" : " --no-guard");
 }
 
 void check_describe(struct check *c, const char *fmt, ...)
@@ -185,7 +187,8 @@ static void grow(struct check *c, struct buffer *b, size_t bytes)
         munmap(b->map, b->capacity + 2 * page);
     }
     b->capacity = (bytes + 2 * page - 1) / page * page;
-    b->map = mmap(NULL, b->capacity + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    b->map = mmap(NULL, b->capacity + 2 * page, guard ? PROT_NONE : PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (b->map == MAP_FAILED || mprotect(b->map + page, b->capacity, PROT_READ | PROT_WRITE) != 0) {
         check_fail(c, "no memory for %zu bytes", bytes);
     }
@@ -474,7 +477,8 @@ static size_t check_a_family(struct check *c, const struct check_family *f, cons
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: checkasm [--family F] [--variant V] [--seed S] [--count N] [--list]\n");
+    fprintf(stderr, "usage: checkasm [--family F] [--variant V] [--seed S] [--count N] [--list] "
+                    "[--no-guard]\n");
     return 2;
 }
 
@@ -487,6 +491,10 @@ static bool read_options(int argc, char **argv, struct options *o)
 
         if (strcmp(argv[i], "--list") == 0) {
             o->list = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--no-guard") == 0) {
+            guard = false;
             continue;
         }
         if (value == NULL) {

@@ -7,11 +7,11 @@ brim_test(kernels sparse)
 include(kernels/checkasm.cmake)
 target_link_libraries(checkasm PRIVATE brim_dependencies)
 
-# The same on processors of the past; AVX2 is the newest that qemu 7 knows.
+# The same on processors of the past; AVX2 is the newest that qemu 7 knows, and its masked loads read all of a vector.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT BRIM_SANITIZE)
   foreach(cpu Haswell-noTSX Nehalem Penryn)
     add_test(NAME kernels.checkasm.${cpu}
-             COMMAND ${CMAKE_CURRENT_LIST_DIR}/emulated.sh ${cpu} $<TARGET_FILE:checkasm> --count 100)
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/emulated.sh ${cpu} $<TARGET_FILE:checkasm> --count 60 --no-guard)
     set_tests_properties(kernels.checkasm.${cpu} PROPERTIES LABELS kernels TIMEOUT 600 SKIP_RETURN_CODE 77)
   endforeach()
 endif()
