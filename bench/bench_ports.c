@@ -42,7 +42,7 @@ static int ascending(const void *a, const void *b)
 
 /* One variant of either family. */
 struct entry {
-    const char *family, *name;
+    const char *name;
     struct brim_gemm *gemm;
     struct brim_lookup *lookup;
     size_t scratch;
@@ -65,11 +65,8 @@ static void add_gemm(brim_ctx *ctx, const struct shape *s, const int32_t *w, con
     struct brim_gemm *gemm;
 
     if (count < VARIANTS && brim_gemm_create(ctx, &p, &gemm) == BRIM_OK) {
-        entries[count++] = (struct entry){.family = "gemm",
-                                          .name = name,
-                                          .gemm = gemm,
-                                          .scratch = brim_gemm_scratch(gemm, s->m),
-                                          .runs = 1};
+        entries[count++] = (struct entry){
+            .name = name, .gemm = gemm, .scratch = brim_gemm_scratch(gemm, s->m), .runs = 1};
     }
     brim_clear_error(ctx);
 }
@@ -86,8 +83,7 @@ static void add_lookup(brim_ctx *ctx, const struct shape *s, const int32_t *w, c
     struct brim_lookup *lookup;
 
     if (count < VARIANTS && brim_lookup_create(ctx, &p, &lookup) == BRIM_OK) {
-        entries[count++] = (struct entry){.family = "lookup",
-                                          .name = name,
+        entries[count++] = (struct entry){.name = name,
                                           .lookup = lookup,
                                           .scratch = brim_lookup_scratch(lookup, s->m),
                                           .runs = 1};
@@ -125,14 +121,14 @@ static void take_turns(const struct brim_gemm_rows *rows)
 
 static void print(const struct shape *s)
 {
-    printf("%zux%zux%zu, GMAC/s:", s->m, s->n, s->k);
+    printf("%zux%zux%zu:", s->m, s->n, s->k);
     for (size_t i = 0; i < count; i++) {
         struct entry *e = &entries[i];
         qsort(e->turn, TURNS, sizeof e->turn[0], ascending);
-        printf("  %s %s %.1f", e->family, e->name,
+        printf("  %s%s %.1f", e->lookup != NULL ? "lookup-" : "", e->name,
                1e-9 * (double)(s->m * s->n * s->k) / e->turn[TURNS / 2]);
     }
-    printf("\n");
+    printf("  GMAC/s\n");
 }
 
 static void bench(brim_ctx *ctx, const struct shape *s)
