@@ -16,8 +16,10 @@
 
 #include <string.h>
 
-/* Bytes of x that stay in L2 while all panels pass. */
-#define ROWS_BYTES ((size_t)1 << 20)
+/* Bytes of x that stay in L2 while all panels pass; and of weights that stay in L1 while all rows
+ * pass, one tile's at a time. */
+#define ROWS_BYTES    ((size_t)1 << 20)
+#define WEIGHTS_BYTES ((size_t)36 << 10)
 
 /* ---- plans ---- */
 
@@ -78,6 +80,9 @@ static struct plan make_plan(const struct brim_gemm_packed *g,
     plan.block = plan.unit > 1 ? g->panel_quads : g->block;
     plan.blocks = (g->quads + plan.block - 1) / plan.block;
     plan.rows = brim_max_size(ROWS_BYTES / (4 * g->panel_quads), plan.tile_rows);
+    if (g->panels * g->panel_quads * 4 * BRIM_GEMM_PANEL <= WEIGHTS_BYTES) {
+        plan.rows = plan.tile_rows;
+    }
     plan.x_stride = 4 * g->panel_quads;
     plan.x_stride += plan.x_stride % 2048 == 0 ? 64 : 0; /* rows in different sets of L1 */
     for (unsigned tile = 0; tile < BRIM_GEMM_TILES; tile++) {
@@ -270,14 +275,16 @@ bool brim_gemm_fits(const struct brim_gemm *gemm, size_t m)
 
 /* ---- scratch ---- */
 
-/* For m rows: blocks of nearly as many, in whole tiles. */
+/* For m rows: blocks of nearly as many, in whole tiles where these have a shape. */
 static struct plan plan_for(const struct brim_gemm *gemm, size_t m)
 {
     struct plan plan = m <= BRIM_GEMM_FEW ? gemm->few_plan : gemm->many_plan;
     const size_t times = m <= plan.rows ? 1 : (m + plan.rows - 1) / plan.rows;
 
     plan.rows = times == 1 ? brim_max_size(m, 1) : (m + times - 1) / times;
-    plan.rows = (plan.rows + plan.tile_rows - 1) / plan.tile_rows * plan.tile_rows;
+    if (plan.unit > 1) {
+        plan.rows = (plan.rows + plan.tile_rows - 1) / plan.tile_rows * plan.tile_rows;
+    }
     const size_t total_rows = plan.blocks > 1 ? plan.rows : plan.tile_rows;
     plan.x = plan.totals + total_rows * plan.tile_panels * BRIM_GEMM_PANEL * sizeof(int32_t);
     plan.bytes = plan.x + brim_min_size(plan.rows, m) * plan.x_stride;
@@ -473,7 +480,19 @@ static void shape(struct run *r, unsigned rows)
     }
 }
 
-/* One block of the reduction. */
+/* The weights that come after those of a block: their first panel. */
+static const int8_t *next_weights(const struct run *r, size_t block)
+{
+    const struct brim_gemm_packed *g = &r->gemm->packed;
+    const size_t panel = r->group.panel + r->group.panels, quad = 4 * (size_t)BRIM_GEMM_PANEL;
+
+    if (block + 1 < r->plan->blocks) {
+        return g->w + (r->group.panel * g->panel_quads + (block + 1) * r->plan->block) * quad;
+    }
+    return g->w + (panel < g->panels ? panel * g->panel_quads * quad : 0);
+}
+
+/* One block of the reduction. The next weights may come while the first tile is made. */
 static void run_block(struct run *r, size_t block)
 {
     const struct brim_gemm_packed *g = &r->gemm->packed;
@@ -496,6 +515,7 @@ static void run_block(struct run *r, size_t block)
     for (size_t done = 0; done < r->rows;) {
         const size_t first = next_tile(r, done, &t.rows);
 
+        t.next = done == 0 ? next_weights(r, block) : NULL;
         t.x = r->in.x + first * r->in.x_stride;
         t.y = is_direct ? (int32_t *)r->y + first * r->y_stride + r->group.panel * BRIM_GEMM_PANEL
                         : r->totals + (one ? 0 : first * t.y_stride);

@@ -23,7 +23,7 @@
 
 /* A reduction of up to LONGEST quads is one block; longer ones are divided into equal blocks of
  * about BLOCK quads: 16 KiB of weights a panel. Multiples of the longest tile. */
-#define LONGEST 576
+#define LONGEST 384
 #define BLOCK   256
 #define TILE    64
 

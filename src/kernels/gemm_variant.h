@@ -61,8 +61,9 @@ struct brim_gemm_tile {
     const struct brim_gemm_span *span;
     size_t spans; /* at least 1; the last widens */
     const int8_t *w;
-    size_t w_stride; /* bytes between panels */
-    int32_t *y;      /* [rows][16 * panels], row i at y + i * y_stride */
+    size_t w_stride;    /* bytes between panels */
+    const int8_t *next; /* weights of as many panels that are wanted soon; NULL = none */
+    int32_t *y;         /* [rows][16 * panels], row i at y + i * y_stride */
     size_t y_stride;
     bool add;             /* to what y holds */
     unsigned step;        /* tile registers: quads that they take at a time */

@@ -35,7 +35,7 @@ static inline __m512i step(__m512i sum, __m512i x, __m512i w)
 const struct brim_gemm_variant brim_gemm_avx512vnni = {.name = "avx512vnni",
                                                        .isa = BRIM_ISA_AVX512 | BRIM_ISA_AVX512VNNI,
                                                        .need = BRIM_GEMM_ANY,
-                                                       .rows = ROWS,
+                                                       .rows = 48,
                                                        .panels = VECTORS / PANEL_VECTORS,
                                                        .unit = 1,
                                                        .rank = 50,

@@ -34,7 +34,7 @@ static inline __m256i step(__m256i sum, __m256i x, __m256i w)
 const struct brim_gemm_variant brim_gemm_avxvnni = {.name = "avxvnni",
                                                     .isa = BRIM_ISA_AVX2 | BRIM_ISA_AVXVNNI,
                                                     .need = BRIM_GEMM_ANY,
-                                                    .rows = 6,
+                                                    .rows = 48,
                                                     .panels = 1,
                                                     .unit = 1,
                                                     .rank = 40,

@@ -3,7 +3,7 @@
  * Included once for each variant, with its vectors and steps as macros:
  *
  *     TILE            the function to define: static void TILE(const struct brim_gemm_tile *t)
- *     ROWS            of the largest tile, up to 12
+ *     ROWS            whose sums fit the registers, up to 12
  *     UNROLL          quads, 2 or 4, between one jump and the next
  *     VECTORS         of a row, 1, 2 or 4, of which PANEL_VECTORS make a panel
  *     VECTOR, ZERO(), LOAD(p), STORE(p, v), ADD(a, b)    ADD: lanes of 32 bits
@@ -57,6 +57,18 @@
 #    define SAME(w)    (w)
 #    define QUAD(quad) STEP_ROWS(quad, 0, SAME)
 #endif
+
+/* x of the next tile, if its rows lie one after another; and half of the weights to come, into L2. */
+#define FETCH(quads)                                                                               \
+    for (size_t i = 0; i < (quads) / 2; i++) {                                                     \
+        __builtin_prefetch(ahead);                                                                 \
+        ahead += 2 * ahead_step;                                                                   \
+        __builtin_prefetch(to_come, 0, 2);                                                         \
+        if (PANEL_VECTORS < vectors) {                                                             \
+            __builtin_prefetch(to_come + next, 0, 2);                                              \
+        }                                                                                          \
+        to_come += 64;                                                                             \
+    }
 
 #define ADVANCE(quads)                                                                             \
     w += (size_t)4 * BRIM_GEMM_PANEL * (quads);                                                    \
@@ -112,6 +124,7 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, const unsigned rows, const un
 {
     const size_t next = PANEL_VECTORS == 1 ? t->w_stride : sizeof(VECTOR);
     const int8_t *w = t->w;
+    const int8_t *to_come = t->next != NULL ? t->next : w;
     bool add = t->add;
 #ifdef EVEN
     uint32_t split[ROWS][2 * PART_QUADS];
@@ -135,6 +148,8 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, const unsigned rows, const un
             const uint8_t *x3 = rows > 3 ? x0 + 3 * stride : x0;
             const uint8_t *x6 = rows > 6 ? x3 + 3 * stride : x0;
             const uint8_t *x9 = rows > 9 ? x6 + 3 * stride : x0;
+            const uint8_t *ahead = t->x + t->span[s].x + rows * (t->x_stride + 4 * (size_t)done);
+            const size_t ahead_step = t->x_stride >= 4 * (size_t)quads ? 4 * rows : 0;
             uint32_t q = part;
 
             for (; q >= UNROLL; q -= UNROLL) {
@@ -144,6 +159,7 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, const unsigned rows, const un
                 QUAD(2)
                 QUAD(3)
 #endif
+                FETCH(UNROLL)
                 ADVANCE(UNROLL)
             }
 #pragma GCC unroll 1
@@ -179,15 +195,37 @@ EACH_ROW(HEIGHT) /* NOLINT(bugprone-branch-clone): of one panel, the same */
 
 #define CASE(i)                                                                                    \
     case (i) + 1:                                                                                  \
-        PASTE(TILE, _##i)(t);                                                                      \
+        PASTE(TILE, _##i)(&part);                                                                  \
         break;
 
+static size_t PASTE(TILE, _quads)(const struct brim_gemm_tile *t)
+{
+    size_t quads = 0;
+
+    for (size_t s = 0; s < t->spans; s++) {
+        quads += t->span[s].quads;
+    }
+    return quads;
+}
+
+/* Many rows, in parts of nearly equal height: what a caller does for a tile costs as much as 10 or
+ * 20 quads. The first two parts fetch half of the weights to come each. */
 static void TILE(const struct brim_gemm_tile *t)
 {
-    switch (t->rows) {
-        EACH_ROW(CASE)
-    default:
-        break;
+    const unsigned parts = (t->rows + ROWS - 1) / ROWS, even = t->rows / parts;
+    const unsigned higher = t->rows % parts;
+    struct brim_gemm_tile part = *t;
+
+    for (unsigned i = 0; i < parts; i++) {
+        part.rows = even + (i < higher);
+        switch (part.rows) {
+            EACH_ROW(CASE)
+        default:
+            break;
+        }
+        part.x += part.rows * part.x_stride;
+        part.y += part.rows * part.y_stride;
+        part.next = i == 0 && t->next != NULL ? t->next + 32 * PASTE(TILE, _quads)(t) : NULL;
     }
 }
 
@@ -200,6 +238,7 @@ static void TILE(const struct brim_gemm_tile *t)
 #undef QUAD_X
 #undef PART_QUADS
 #undef SAME
+#undef FETCH
 #undef ADVANCE
 #undef TOTAL
 #undef PUT
