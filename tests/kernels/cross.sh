@@ -31,7 +31,7 @@ wasm-relaxed)
     ;;
 esac
 mkdir -p "$build"
-{ cmake --preset "$preset" -B "$build" && cmake --build "$build"; } >"$build/build.log" 2>&1 || {
+{ cmake --fresh --preset "$preset" -B "$build" && cmake --build "$build"; } >"$build/build.log" 2>&1 || {
     cat "$build/build.log"
     exit 1
 }
