@@ -28,7 +28,7 @@ target_sources(brim PRIVATE src/kernels/epilogue.c src/kernels/gemm.c src/kernel
                             src/kernels/lookup.c src/kernels/lookup_pack.c src/kernels/lookup_table.c
                             src/kernels/simulate_table.c)
 target_sources(brim PRIVATE src/kernels/gemv.c src/kernels/gemv_table.c)
-target_sources(brim PRIVATE src/kernels/sparse.c src/kernels/sparse_table.c)
+target_sources(brim PRIVATE src/kernels/sparse.c src/kernels/sparse_table.c src/kernels/total.c)
 
 # gcc 12 would load, and with lookups add, earlier than it has registers for.
 set(in_order "$<$<C_COMPILER_ID:GNU>:-fno-schedule-insns>")

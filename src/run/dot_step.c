@@ -78,7 +78,7 @@ void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s)
     brim_dot_kernel_free(ctx, s->kernel);
     brim_dot_kernel_free(ctx, s->counter);
     brim_conv_kernel_free(ctx, s->conv);
-    brim_gemm_free(ctx, s->gemm);
+    brim_total_free(ctx, s->product);
 }
 
 /* ---- emit ---- */
@@ -529,7 +529,7 @@ brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_d
                     .size = codes == BRIM_DOT_INT32 ? sizeof(int32_t) : 1};
     brim_status status = check(s->dot, call->x, call->y, scratch->ctx);
 
-    if (status == BRIM_OK && (s->conv != NULL || s->gemm != NULL)) {
+    if (status == BRIM_OK && (s->conv != NULL || s->product != NULL)) {
         status = brim_dot_total_run(s, call);
     } else if (status == BRIM_OK) {
         status = s->dot->kind == BRIM_DOT_CONV ? run_conv(&j, call->x, scratch)

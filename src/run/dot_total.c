@@ -94,7 +94,7 @@ static brim_status make_kernel(struct brim_plan *plan, struct brim_dot_step *s,
                                            .x_signed =
                                                is_signed_byte(plan->g->values[d->x].type.dtype),
                                            .epilogue = *e};
-        return brim_gemm_create(plan->ctx, &p, &s->gemm);
+        return brim_total_create(plan->ctx, &p, &s->product);
     }
     const struct brim_conv_kernel_params p = {.w = d->w,
                                               .n = d->n,
@@ -157,7 +157,7 @@ static brim_status run_matmul(const struct brim_dot_step *s, const struct brim_d
     if (m == 0) {
         return BRIM_OK;
     }
-    void *scratch = brim_work_get(call->work, brim_gemm_scratch(s->gemm, m));
+    void *scratch = brim_work_get(call->work, brim_total_scratch(s->product, m));
     if (scratch == NULL) {
         return BRIM_ERR_NOMEM;
     }
@@ -167,7 +167,7 @@ static brim_status run_matmul(const struct brim_dot_step *s, const struct brim_d
                                         .y = call->y->data,
                                         .y_stride = d->n,
                                         .scratch = scratch};
-    brim_gemm_run(s->gemm, &rows);
+    brim_total_run(s->product, &rows);
     return BRIM_OK;
 }
 

@@ -12,14 +12,14 @@ bool brim_plan_dot_choice(const struct brim_plan *plan, size_t i, struct brim_ch
     if (s == NULL || s->kernel == NULL) {
         return false;
     }
-    if (s->conv == NULL && s->gemm == NULL) {
+    if (s->conv == NULL && s->product == NULL) {
         brim_dot_kernel_choice(s->kernel, choice);
         return true;
     }
     if (s->conv != NULL) {
         brim_conv_kernel_choice(s->conv, &total);
     } else {
-        brim_gemm_choice(s->gemm, 1, &total);
+        brim_total_choice(s->product, 1, &total);
     }
     *choice = total;
     (void)snprintf(choice->why, sizeof choice->why, "no declared register can overflow; %.200s",

@@ -9,7 +9,7 @@
 #define BRIM_RUN_STEP_H
 
 #include "kernels/conv.h"
-#include "kernels/gemm.h"
+#include "kernels/total.h"
 #include "run/op.h"
 #include "run/plan.h"
 
@@ -32,7 +32,7 @@ struct brim_dot_step {
 
     /* One of them where only the totals matter and 32 bits hold them, else neither. */
     struct brim_conv_kernel *conv;
-    struct brim_gemm *gemm;
+    struct brim_total *product;
 };
 
 /* Codes in, codes out, by way of floats, but in one pass: exactly the operations of the nodes it

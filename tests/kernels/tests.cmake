@@ -4,6 +4,7 @@ brim_test(kernels gemv)
 brim_test(kernels lookup)
 brim_test(kernels simulate)
 brim_test(kernels sparse)
+brim_test(kernels total)
 include(kernels/checkasm.cmake)
 target_link_libraries(checkasm PRIVATE brim_dependencies)
 
