@@ -34,9 +34,11 @@ struct layers {
 static inline int64_t layer_counted(const struct layer *l, size_t ch, size_t i)
 {
     const int64_t w = l->w[ch * l->k + i];
-    const size_t vectors = l->factor == NULL ? 0 : (l->k + l->vector - 1) / l->vector;
 
-    return l->factor == NULL ? w : w * l->factor[ch * vectors + i / l->vector];
+    if (l->factor == NULL || l->vector == 0) {
+        return w;
+    }
+    return w * l->factor[ch * ((l->k + l->vector - 1) / l->vector) + i / l->vector];
 }
 
 bool layers_find(struct check *c, const struct model *m, struct layers *out);

@@ -108,7 +108,7 @@ static bool greatest_factors(struct check *c, const struct model *m, const struc
     const struct tensor *t = model_constant(m, node_input(n, 5));
     const size_t vectors = (l->k + l->vector - 1) / l->vector;
     const int64_t *split = t == NULL || t->count != 4 ? NULL : tensor_longs(c, t);
-    int64_t top;
+    int64_t top = 0;
 
     if (!whole(c, m, n, 4, (const int64_t[]){1, 1023}, &top)) {
         return false;

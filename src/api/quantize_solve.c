@@ -29,15 +29,14 @@ static double value_of(const struct brim_flow_layer *l, const struct brim_flow_b
                        size_t i)
 {
     const double q = (double)c->codes[row * l->dot->k + i];
-    const size_t per = l->vector == 0 ? 0 : (l->dot->k + l->vector - 1) / l->vector;
+    const size_t length = l->vector == 0 ? l->dot->k : l->vector;
+    const size_t g = row * ((l->dot->k + length - 1) / length) + i / length;
 
     if (c->vector_scale != NULL) {
-        return (double)c->vector_scale[row * per + i / l->vector] * q;
+        return (double)c->vector_scale[g] * q;
     }
-    if (c->vector_code != NULL) {
-        return (double)c->scale[row] * (double)c->vector_code[row * per + i / l->vector] * q;
-    }
-    return (double)c->scale[row] * q;
+    return c->vector_code != NULL ? (double)c->scale[row] * (double)c->vector_code[g] * q
+                                  : (double)c->scale[row] * q;
 }
 
 /* J of (1) for one output row. */

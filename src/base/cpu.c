@@ -176,7 +176,6 @@ brim_cpu_level brim_cpu_level_at(size_t i)
 {
     const struct level *l = &levels[i < N_LEVELS ? i : 0];
 
-    return (brim_cpu_level){.name = l->name,
-                            .what = l->what,
-                            .present = (brim_cpu_detect() & l->must) == l->must};
+    return (brim_cpu_level){
+        .name = l->name, .what = l->what, .present = (brim_cpu_detect() & l->must) == l->must};
 }

@@ -10,17 +10,17 @@
 #include "base/ctx.h"
 
 enum brim_isa { /* bits; a kernel names all that it needs, 0 = plain C */
-    BRIM_ISA_SSE41 = 1 << 0,
-    BRIM_ISA_AVX2 = 1 << 1,
-    BRIM_ISA_AVXVNNI = 1 << 2,
-    BRIM_ISA_AVX512 = 1 << 3, /* F, BW, DQ and VL */
-    BRIM_ISA_AVX512VNNI = 1 << 4,
-    BRIM_ISA_AVX512VBMI = 1 << 5,
-    BRIM_ISA_AMX = 1 << 6, /* tiles with int8 products */
-    BRIM_ISA_NEON = 1 << 8,
-    BRIM_ISA_DOTPROD = 1 << 9,
-    BRIM_ISA_SIMD128 = 1 << 12,
-    BRIM_ISA_RELAXED = 1 << 13
+                BRIM_ISA_SSE41 = 1 << 0,
+                BRIM_ISA_AVX2 = 1 << 1,
+                BRIM_ISA_AVXVNNI = 1 << 2,
+                BRIM_ISA_AVX512 = 1 << 3, /* F, BW, DQ and VL */
+                BRIM_ISA_AVX512VNNI = 1 << 4,
+                BRIM_ISA_AVX512VBMI = 1 << 5,
+                BRIM_ISA_AMX = 1 << 6, /* tiles with int8 products */
+                BRIM_ISA_NEON = 1 << 8,
+                BRIM_ISA_DOTPROD = 1 << 9,
+                BRIM_ISA_SIMD128 = 1 << 12,
+                BRIM_ISA_RELAXED = 1 << 13
 };
 
 /* What this machine has. */

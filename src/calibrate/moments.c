@@ -448,8 +448,10 @@ static void release(struct pass *p)
         brim_free(p->ctx, p->job[i].f);
         brim_free(p->ctx, p->job[i].r);
     }
-    for (int i = 0; p->vectors != NULL && i < p->ctx->threads; i++) {
+    for (int i = 0; p->scratch != NULL && i < p->ctx->threads; i++) {
         brim_free(p->ctx, p->scratch[i]);
+    }
+    for (int i = 0; p->vectors != NULL && i < p->ctx->threads; i++) {
         brim_free(p->ctx, p->vectors[i]);
     }
     brim_free(p->ctx, p->vectors);

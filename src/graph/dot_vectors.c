@@ -2,6 +2,8 @@
  * Apache-2.0 */
 #include "graph/dot_find.h"
 
+#include "base/intops.h"
+
 /* Scales of blocks along k: the shape of the weights with k divided, so that block b of output n lies
  * where weight b of such a tensor would. Blocks of a convolution run along its channels and must
  * divide them. */
@@ -79,9 +81,10 @@ static uint32_t input_scale(const struct candidate *c, const struct brim_dot *d,
         return (1u << c->grid.scale_bits) - 1;
     }
     const size_t channels = d->kind == BRIM_DOT_CONV ? (size_t)d->conv.c_in / d->groups : d->k;
-    const size_t group = n / (d->n / d->groups);
+    const size_t per_group = brim_max_size(d->n / d->groups, 1);
+    const size_t group = n / per_group;
 
-    return code[group * channels + g * d->vector % channels];
+    return code[group * channels + g * d->vector % brim_max_size(channels, 1)];
 }
 
 brim_status brim_dot_copy_inputs(const struct finder *f, const struct candidate *c,

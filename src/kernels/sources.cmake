@@ -20,7 +20,7 @@ endfunction()
 
 target_sources(brim PRIVATE src/kernels/probe.c)
 foreach(set amx avx2 avx512 avx512vbmi avx512vnni avxvnni sse41) # assembly: needs no flags
-  brim_kernel(x86/probe_${set}.c)
+  brim_kernel(x86/probe_${set}.c -Wno-overlength-strings)
 endforeach()
 
 target_sources(brim PRIVATE src/kernels/choice.c src/kernels/conv_kernel.c src/kernels/depthwise.c src/kernels/depthwise_table.c)

@@ -149,7 +149,8 @@ static double radius_of(const struct brim_layer *l, size_t length)
 
     for (size_t i = 0; i < l->plan.n_limits; i++) {
         if (l->plan.limit[i].tile == length) {
-            return 2.0 * (double)(l->plan.limit[i].hi / x);
+            const int64_t units = l->plan.limit[i].hi / x;
+            return 2.0 * (double)units;
         }
     }
     return 0.0;

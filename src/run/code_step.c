@@ -17,7 +17,6 @@
 #include "base/intops.h"
 #include "run/step.h"
 
-
 /* A grid as the loops take it. `flip`: what makes a stored byte the code of an unsigned type. */
 struct grid {
     float scale, lo, hi; /* lo, hi less the zero point */

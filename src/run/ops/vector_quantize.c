@@ -5,10 +5,10 @@
  * every vector of channels (axis 1), found at run time. In files it is a function of ONNX operators
  * with the same bits (onnx/function.c).
  */
-#include "run/vector.h"
 #include "base/clones.h"
 #include "base/intops.h"
 #include "run/ops/table.h"
+#include "run/vector.h"
 
 #define LANES 64 /* positions side by side */
 
