@@ -128,6 +128,10 @@ int cli_parse_datapath(struct cli *cli, const char *option, const char *text, br
 json_t *cli_need_json(const unsigned *need, size_t n);
 void cli_need_text(const unsigned *need, size_t n, char *text, size_t size);
 
+/* ---- whole_file.c: a text file, whole or not at all ---- */
+typedef void cli_writer(FILE *f, const void *what);
+int cli_write_file(struct cli *cli, const char *path, cli_writer *writer, const void *what);
+
 /* ---- npy_rows.c: rows of float32 appended to a .npy file, whole or not at all ---- */
 struct cli_npy;
 struct cli_npy *cli_npy_create(const char *path);
@@ -135,9 +139,9 @@ void cli_npy_row(struct cli_npy *f, const float *y, size_t n);
 /* Complete the file and put it in place, or with `keep` false drop it. 0, or an errno. */
 int cli_npy_close(struct cli_npy *f, bool keep);
 
-cli_run_fn cmd_bench, cmd_certify, cmd_data, cmd_demo, cmd_help, cmd_inspect, cmd_quantize, cmd_run,
-    cmd_version;
+cli_run_fn cmd_bench, cmd_certify, cmd_data, cmd_demo, cmd_help, cmd_inspect, cmd_profile,
+    cmd_quantize, cmd_run, cmd_version;
 extern const struct cli_verb verb_bench, verb_certify, verb_data, verb_demo, verb_help,
-    verb_inspect, verb_quantize, verb_run, verb_version;
+    verb_inspect, verb_profile, verb_quantize, verb_run, verb_version;
 
 #endif

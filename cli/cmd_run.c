@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/profile.h"
 
 struct options {
-    const char *data, *datapath, *output;
+    const char *data, *datapath, *output, *profile;
     bool no_count;
     int64_t batch;
 };
@@ -32,6 +32,11 @@ static const struct cli_option options[] = {
      .value = "FILE.npy",
      .offset = offsetof(struct options, output),
      .help = "write the first output of every sample, float32"},
+    {.name = "profile",
+     .kind = CLI_STRING,
+     .value = "FILE.json",
+     .offset = offsetof(struct options, profile),
+     .help = "write what brim profile --json --no-predictions prints, in a pass of its own"},
     {.name = "batch",
      .kind = CLI_INT,
      .value = "N",
@@ -158,6 +163,20 @@ static int execute(struct cli *cli, const struct options *o, const brim_datapath
     return code;
 }
 
+static int write_profile(struct cli *cli, const char *path, const brim_graph *graph,
+                         const brim_data *data)
+{
+    brim_profile_params p;
+    brim_profile_report *report = NULL;
+
+    brim_profile_params_init(&p);
+    p.seed = (uint64_t)cli->seed;
+    const brim_status s = brim_profile(cli->ctx, graph, data, &p, &report);
+    const int code = s != BRIM_OK ? cli_fail_status(cli, s) : cli_profile_save(cli, report, path);
+    brim_profile_report_free(report);
+    return code;
+}
+
 int cmd_run(struct cli *cli, char **argv)
 {
     struct options o = {.batch = 8};
@@ -178,9 +197,15 @@ int cmd_run(struct cli *cli, char **argv)
     if (o.output != NULL && (code = cli_check_output(cli, o.output)) != CLI_OK) {
         return code;
     }
+    if (o.profile != NULL && (code = cli_check_output(cli, o.profile)) != CLI_OK) {
+        return code;
+    }
     code = cli_load(cli, cli->operand[0], &graph);
     if (code == CLI_OK) {
         code = cli_open_data(cli, o.data, &data);
+    }
+    if (code == CLI_OK && o.profile != NULL) {
+        code = write_profile(cli, o.profile, graph, data);
     }
     if (code == CLI_OK) {
         code = execute(cli, &o, o.datapath != NULL ? &dp : NULL, graph, data);

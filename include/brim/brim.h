@@ -10,6 +10,7 @@
 #include <brim/graph.h>
 #include <brim/inspect.h>
 #include <brim/onnx.h>
+#include <brim/profile.h>
 #include <brim/prune.h>
 #include <brim/quantize.h>
 #include <brim/run.h>

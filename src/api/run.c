@@ -6,15 +6,13 @@
  * `batch` samples; chunks are handed out in rounds, and between rounds the calling thread scores
  * the outputs in sample order, reports progress and may be cancelled.
  */
-#include "brim/run.h"
-
 #include <assert.h>
 #include <string.h>
 #include <time.h>
 
+#include "api/run_watch.h"
 #include "base/intops.h"
 #include "base/parallel.h"
-#include "run/plan.h"
 
 #define CHUNKS_PER_WORKER 4
 #define MAX_BATCH         4096
@@ -24,6 +22,7 @@ struct session {
     const struct brim_graph *g;
     const brim_data *data;
     const brim_run_params *params;
+    const struct brim_run_watch *watch; /* NULL = nobody */
     struct brim_plan *plan;
     struct brim_workspace **ws; /* [ctx->threads] */
     struct brim_type input;     /* of one run */
@@ -248,6 +247,34 @@ static brim_status run_samples(const struct session *s, size_t i, int worker,
     return BRIM_OK;
 }
 
+/* A run that is watched. */
+struct watched {
+    const struct brim_run_watch *watch;
+    size_t first, samples;
+    int worker;
+};
+
+static void show(void *user, const struct brim_dot_seen *seen)
+{
+    const struct watched *w = user;
+
+    w->watch->see(w->watch->user, w->worker, w->first, w->samples, seen);
+}
+
+static brim_status run_watched(const struct session *s, size_t i, int worker,
+                               const struct brim_tensor **t)
+{
+    struct watched w = {s->watch, s->first + i, s->per_run, worker};
+
+    if (s->watch == NULL) {
+        return run_samples(s, i, worker, t);
+    }
+    brim_workspace_observe(s->ws[worker], show, &w);
+    const brim_status status = run_samples(s, i, worker, t);
+    brim_workspace_observe(s->ws[worker], NULL, NULL);
+    return status;
+}
+
 static brim_status run_chunk(void *arg, size_t item, int worker)
 {
     const struct session *s = arg;
@@ -257,7 +284,7 @@ static brim_status run_chunk(void *arg, size_t item, int worker)
     for (size_t i = item * s->chunk; i < end; i += s->per_run) {
         const struct brim_tensor *t;
         size_t out = 0;
-        BRIM_TRY(run_samples(s, i, worker, &t));
+        BRIM_TRY(run_watched(s, i, worker, &t));
         BRIM_TRY(output_size(s, t, &out));
         if (out != s->out) {
             return brim_fail(s->ctx, BRIM_ERR_UNSUPPORTED,
@@ -343,7 +370,8 @@ static brim_status open_session(struct session *s, struct brim_arena *arena)
     const struct brim_plan_params p = {.wanted = s->g->outputs,
                                        .n_wanted = 1,
                                        .datapath = s->params->datapath,
-                                       .count = s->params->count};
+                                       .count = s->params->count && s->watch == NULL,
+                                       .observe = s->watch != NULL};
     const size_t threads = (size_t)s->ctx->threads;
     size_t n;
 
@@ -358,6 +386,9 @@ static brim_status open_session(struct session *s, struct brim_arena *arena)
         return brim_fail(s->ctx, BRIM_ERR_NOMEM, "out of memory: a sample has too many elements");
     }
     BRIM_TRY(brim_plan_create(s->ctx, s->g, &p, &s->plan));
+    if (s->watch != NULL) {
+        BRIM_TRY(s->watch->open(s->watch->user, s->plan));
+    }
     s->x = brim_arena_alloc(arena, n, sizeof *s->x);
     s->label = brim_arena_alloc(arena, s->round, sizeof *s->label);
     s->ws = brim_arena_zalloc(arena, threads, sizeof(struct brim_workspace *));
@@ -464,8 +495,15 @@ static brim_status report_layers(const struct session *s, struct report *r)
 brim_status brim_run(brim_ctx *ctx, const brim_graph *graph, const brim_data *data,
                      const brim_run_params *params, brim_run_report **report)
 {
+    return brim_run_watched(ctx, graph, data, params, NULL, report);
+}
+
+brim_status brim_run_watched(brim_ctx *ctx, const struct brim_graph *graph, const brim_data *data,
+                             const brim_run_params *params, const struct brim_run_watch *watch,
+                             brim_run_report **report)
+{
     brim_run_params defaults;
-    struct session s = {.ctx = ctx, .g = graph, .data = data, .params = params};
+    struct session s = {.ctx = ctx, .g = graph, .data = data, .params = params, .watch = watch};
     struct brim_arena scratch;
     const double start = now();
 

@@ -57,6 +57,8 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
     s->offset = offset;
     s->multiplier = multiplier;
     s->bias = s->emit == BRIM_EMIT_FLOAT ? d->bias : NULL;
+    const bool counts = plan->count && !s->total;
+    const bool observed = plan->observe && d->vector == 0 && !s->total;
     const struct brim_dot_kernel_params p = {.w = d->w,
                                              .n = d->n,
                                              .k = d->k,
@@ -66,8 +68,9 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
                                              .datapath = s->total ? NULL : s->datapath,
                                              .factor = d->factor,
                                              .vector = d->vector,
-                                             .count = plan->count && !s->total};
+                                             .count = counts || observed};
     BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
+    s->observed = observed && brim_dot_kernel_has_extremes(s->kernel);
     return s->counter == NULL && brim_dot_kernel_is_total(s->kernel)
                ? brim_dot_total_prepare(plan, s)
                : BRIM_OK;
@@ -189,6 +192,10 @@ static brim_status widen(brim_ctx *ctx, const struct brim_tensor *src, size_t fi
 struct job {
     const struct brim_dot_step *s;
     struct brim_dot_counts *counts;
+    brim_dot_observer *observer;
+    void *user;
+    size_t rows;    /* of the run, for the observer */
+    int32_t *range; /* [3][block][n / groups] for the observer, or NULL */
     struct brim_tensor *y;
     int64_t *value; /* [block][n / groups] */
     void *scratch;  /* the kernel's */
@@ -213,16 +220,55 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
     const size_t kernel = brim_dot_kernel_scratch(j->s->kernel);
     const size_t counter = j->s->counter == NULL ? 0 : brim_dot_kernel_scratch(j->s->counter);
     j->scratch = brim_arena_alloc(scratch, brim_max_size(kernel, counter) + 1, 1);
+    if (j->observer != NULL) {
+        j->range = brim_arena_alloc(scratch, values, 3 * sizeof *j->range);
+        if (j->range == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
     return j->value == NULL || j->scratch == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
 }
 
 /* m rows of one group: x as the kernel takes it; results of row i, output c of the group go to
  * element (first + i * row_stride + c * channel_stride) of y. */
 struct block {
-    size_t group, m;
+    size_t group, m, row; /* row: among all of the run's */
     const void *x;
     size_t x_stride, first, row_stride, channel_stride;
 };
+
+/* Exact totals for the values, and what went on for the observer. */
+static void observe_block(const struct job *j, const struct block *b)
+{
+    const size_t n = b->m * j->per_group;
+    const struct brim_dot_extremes e = {.group = b->group,
+                                        .m = b->m,
+                                        .x = b->x,
+                                        .codes = j->codes,
+                                        .x_stride = b->x_stride,
+                                        .total = j->range,
+                                        .least = j->range + n,
+                                        .most = j->range + 2 * n,
+                                        .y_stride = j->per_group,
+                                        .scratch = j->scratch};
+    const struct brim_dot_seen seen = {.layer = j->s->index,
+                                       .group = b->group,
+                                       .m = b->m,
+                                       .row = b->row,
+                                       .rows = j->rows,
+                                       .x = b->x,
+                                       .codes = j->codes,
+                                       .x_stride = b->x_stride,
+                                       .total = e.total,
+                                       .least = e.least,
+                                       .most = e.most};
+
+    brim_dot_kernel_extremes(j->s->kernel, &e);
+    for (size_t i = 0; i < n; i++) {
+        j->value[i] = e.total[i];
+    }
+    j->observer(j->user, &seen);
+}
 
 static void run_block(const struct job *j, const struct block *b)
 {
@@ -240,7 +286,11 @@ static void run_block(const struct job *j, const struct block *b)
     if (j->s->counter != NULL) {
         brim_dot_kernel_run(j->s->counter, &rows); /* its results are overwritten */
     }
-    brim_dot_kernel_run(j->s->kernel, &rows);
+    if (j->observer != NULL) {
+        observe_block(j, b);
+    } else {
+        brim_dot_kernel_run(j->s->kernel, &rows);
+    }
     for (size_t c = 0; c < j->per_group; c++) {
         const struct emit e = {.value = j->value + c,
                                .value_stride = j->per_group,
@@ -263,6 +313,7 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
 
     const bool in_place = j->codes != BRIM_DOT_INT32;
 
+    j->rows = rows;
     BRIM_TRY(start(j, scratch, rows));
     int32_t *codes = in_place ? NULL : brim_arena_alloc(scratch, j->block * d->k, sizeof *codes);
     if (codes == NULL && !in_place) {
@@ -274,6 +325,7 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
             BRIM_TRY(widen(scratch->ctx, x, r * d->k, m * d->k, codes, 1));
         }
         const struct block b = {.m = m,
+                                .row = r,
                                 .x = in_place ? (const uint8_t *)x->data + r * d->k
                                               : (const void *)codes,
                                 .x_stride = d->k,
@@ -454,6 +506,7 @@ static void run_image(const struct job *j, const struct plane *p, size_t image, 
             const size_t c = g * j->per_group;
             struct block b = {.group = g,
                               .m = brim_min_size(j->block, positions - r),
+                              .row = image * positions + r,
                               .x = rows,
                               .x_stride = d->k,
                               .first = outputs + (last ? r * d->n + c : c * positions + r),
@@ -479,6 +532,7 @@ static brim_status run_conv(struct job *j, const struct brim_tensor *x, struct b
         return BRIM_OK;
     }
     BRIM_TRY(plane_create(j, x, scratch, &p));
+    j->rows = images * p.v.h_out * p.v.w_out;
     BRIM_TRY(start(j, scratch, p.v.h_out * p.v.w_out));
     uint8_t *rows = brim_arena_alloc(scratch, j->block * d->k + 1, j->size);
     if (rows == NULL) {
@@ -524,6 +578,8 @@ brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_d
     struct brim_arena *scratch = call->scratch;
     struct job j = {.s = s,
                     .counts = call->counts,
+                    .observer = s->observed ? call->observer : NULL,
+                    .user = call->user,
                     .y = call->y,
                     .codes = codes,
                     .size = codes == BRIM_DOT_INT32 ? sizeof(int32_t) : 1};

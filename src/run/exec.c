@@ -36,6 +36,8 @@ struct brim_workspace {
     struct brim_tensor *out;        /* [max_out] */
     struct brim_type *type;         /* [max_out] */
     struct brim_dot_counts *counts; /* [dots.count] */
+    brim_dot_observer *observer;
+    void *user; /* the observer's */
 
     /* Of the last run, when `settled`: types and places that the next one may keep. */
     bool settled;
@@ -357,6 +359,8 @@ static brim_status run_dot(struct brim_workspace *ws, const struct brim_dot_step
     const struct brim_dot_call call = {.x = &ws->value[s->dot->x],
                                        .y = &ws->value[s->out],
                                        .counts = ws->plan->count ? &ws->counts[s->index] : NULL,
+                                       .observer = ws->observer,
+                                       .user = ws->user,
                                        .scratch = &ws->scratch,
                                        .work = &ws->work};
     return brim_dot_step_run(s, &call);
@@ -513,6 +517,12 @@ void brim_workspace_free(struct brim_workspace *ws)
     brim_arena_free(&ws->scratch);
     brim_arena_free(&ws->arena);
     brim_free(ctx, ws);
+}
+
+void brim_workspace_observe(struct brim_workspace *ws, brim_dot_observer *observer, void *user)
+{
+    ws->observer = observer;
+    ws->user = user;
 }
 
 const struct brim_tensor *brim_workspace_value(const struct brim_workspace *ws, int32_t value)

@@ -400,6 +400,9 @@ static brim_status fuse_codes(struct fusion *f)
 
 static const brim_datapath *datapath_of(const struct brim_plan *plan, const struct brim_dot *d)
 {
+    if (plan->observe && d->vector == 0) {
+        return NULL;
+    }
     if (plan->has_override) {
         return &plan->override;
     }

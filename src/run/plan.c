@@ -328,6 +328,7 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
         plan->override = *p->datapath;
     }
     plan->count = p->count;
+    plan->observe = p->observe;
     plan->max_in = plan->max_out = 1;
     plan->wanted = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->wanted);
     plan->needed = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->needed);
@@ -399,4 +400,11 @@ bool brim_plan_dot_runs(const struct brim_plan *plan, size_t i, const brim_datap
     }
     *dp = s->datapath;
     return true;
+}
+
+bool brim_plan_dot_observed(const struct brim_plan *plan, size_t i)
+{
+    const struct brim_dot_step *s = plan->dot_step[i];
+
+    return s != NULL && s->kernel != NULL && s->observed;
 }

@@ -22,7 +22,22 @@ struct brim_plan_params {
     const brim_datapath
         *datapath; /* overrides the declared one of every layer; NULL = declared, else exact */
     bool count;    /* keep brim_dot_counts (runs the simulator in every dot layer) */
+    bool
+        observe; /* layers without vectors add up exactly, whatever is declared, and may be watched:
+                      brim_workspace_observe() */
 };
+
+/* Some rows of a dot layer, and what one register for the whole reduction goes through. */
+struct brim_dot_seen {
+    size_t layer; /* in brim_dots order */
+    size_t group, m;
+    size_t row, rows; /* the first one's place among all rows of the run: samples, positions */
+    const void *x;    /* row i at element i * x_stride: k codes in K order */
+    enum brim_dot_codes codes;
+    size_t x_stride;
+    const int32_t *total, *least, *most; /* [m][n / groups]; extremes of the prefixes, 0 included */
+};
+typedef void brim_dot_observer(void *user, const struct brim_dot_seen *seen);
 
 BRIM_NODISCARD brim_status brim_plan_create(brim_ctx *ctx, const struct brim_graph *g,
                                             const struct brim_plan_params *p,
@@ -35,12 +50,18 @@ const struct brim_dots *brim_plan_dots(const struct brim_plan *plan);
  * *dp is then its datapath, or NULL for an exact sum. */
 bool brim_plan_dot_runs(const struct brim_plan *plan, size_t i, const brim_datapath **dp);
 
+/* Does an observer see dot layer i? */
+bool brim_plan_dot_observed(const struct brim_plan *plan, size_t i);
+
 /* Which kernel computes dot layer i, and why. False: it does not run in integers. */
 bool brim_plan_dot_choice(const struct brim_plan *plan, size_t i, struct brim_choice *choice);
 
 BRIM_NODISCARD brim_status brim_workspace_create(brim_ctx *ctx, const struct brim_plan *plan,
                                                  struct brim_workspace **ws);
 void brim_workspace_free(struct brim_workspace *ws);
+
+/* Show every output of the observed layers in the following runs; NULL = nobody. */
+void brim_workspace_observe(struct brim_workspace *ws, brim_dot_observer *observer, void *user);
 
 /* Run once. inputs: one tensor per graph input, in order, borrowed for the call; one whose data is
  * NULL is refused only when it is needed. Afterwards brim_workspace_value() gives each wanted value

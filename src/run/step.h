@@ -22,6 +22,7 @@ struct brim_dot_step {
     const brim_datapath *datapath; /* NULL = exact */
     struct brim_dot_kernel *kernel;
     struct brim_dot_kernel *counter; /* counts instead of the kernel; NULL: the kernel does */
+    bool observed;                   /* the kernel has extremes for an observer */
     bool total;                      /* dot is the layer with its vectors' scales multiplied in */
     enum brim_emit emit;
     struct brim_grid y;      /* of `out`; all but the type for CODES only */
@@ -77,7 +78,7 @@ struct brim_plan {
     const struct brim_tensor **constant; /* [n_values]: known before any run, else NULL */
     bool *wanted, *needed;               /* [n_values] */
     size_t max_in, max_out;              /* largest arity of a node */
-    bool has_override, count;
+    bool has_override, count, observe;
     brim_datapath override;
 };
 
@@ -126,6 +127,8 @@ struct brim_dot_call {
     const struct brim_tensor *x; /* integer codes */
     struct brim_tensor *y;       /* allocated, of the shape of the layer's output */
     struct brim_dot_counts *counts;
+    brim_dot_observer *observer; /* NULL = none; called for steps that are observed */
+    void *user;
     struct brim_arena *scratch;
     struct brim_work *work;
 };

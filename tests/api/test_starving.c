@@ -3,6 +3,7 @@
 #include "brim/certify.h"
 #include "brim/inspect.h"
 #include "brim/onnx.h"
+#include "brim/profile.h"
 #include "brim/quantize.h"
 #include "brim/run.h"
 #include "calibrate/nets.h"
@@ -157,6 +158,26 @@ static brim_status use_model(brim_ctx *ctx, void *arg)
     return status;
 }
 
+static brim_status profile(brim_ctx *ctx, void *arg)
+{
+    const struct use *u = arg;
+    brim_graph *g = NULL;
+    brim_profile_params p;
+    brim_profile_report *report = NULL;
+
+    brim_profile_params_init(&p);
+    p.predictions = true;
+    p.first_width = p.last_width = 14;
+    p.n_orders = 1;
+    p.top = 2;
+    BRIM_TRY(brim_onnx_load(ctx, u->model, &g));
+    const brim_status status = brim_profile(ctx, g, u->data, &p, &report);
+    assert_int_equal(report != NULL, status == BRIM_OK);
+    brim_profile_report_free(report);
+    brim_graph_free(g);
+    return status;
+}
+
 static void using_survives(void **state)
 {
     static const char *const datapaths[] = {"16", "9"}; /* proven; refuted, with witnesses */
@@ -180,6 +201,7 @@ static void using_survives(void **state)
         ASSERT_OK(ctx, brim_datapath_parse(ctx, datapaths[i], &u.datapath));
         assert_true(starving_try(use_model, &u) > 20);
     }
+    assert_true(starving_try(profile, &u) > 20);
     brim_data_free(data);
     brim_graph_free(quantized);
     brim_graph_free(g);
