@@ -99,13 +99,12 @@ def node():
         if done.returncode != 0:
             print("no WebAssembly:", done.stderr.strip().split("\n")[-1], file=sys.stderr)
             return {}
-    lines = re.findall(r"^(\d+x\d+x\d+), GMAC/s:(.*)$", done.stdout, re.M)
-    return {shape: {name: float(rate) for name, rate in re.findall(r"([a-z]+ \S+) ([\d.]+)", rest)}
-            for shape, rest in lines}
+    lines = re.findall(r"^(\d+x\d+x\d+):(.*) GMAC/s$", done.stdout, re.M)
+    return {shape: {name: float(rate) for name, rate in re.findall(r"(\S+) ([\d.]+)", rest)} for shape, rest in lines}
 
 
 def node_ratios(rates):
-    return [x["gemm relaxed-16"] / max(x[name] for name in x if name.startswith("gemm") and name.endswith("-32")) for x in rates.values()]
+    return [x["relaxed-16"] / max(x[name] for name in x if name.endswith("-32")) for x in rates.values()]
 
 
 def node_table(rates):
