@@ -66,7 +66,7 @@ static void narrow(const int32_t *from, size_t n, uint8_t *to)
 }
 
 BRIM_CLONES
-static void clip(int32_t *v, size_t n, int32_t lo, int32_t hi)
+static void clip_totals(int32_t *v, size_t n, int32_t lo, int32_t hi)
 {
     for (size_t i = 0; i < n; i++) {
         const int32_t at_least = v[i] > lo ? v[i] : lo;
@@ -97,7 +97,7 @@ static void widen(const int32_t *from, size_t n, int64_t *to)
 void brim_dot_finish32(const struct brim_lane_stage *s, int32_t *v, size_t n)
 {
     if (s->value == BRIM_LANE_CLIP) {
-        clip(v, n, (int32_t)s->lo, (int32_t)s->hi);
+        clip_totals(v, n, (int32_t)s->lo, (int32_t)s->hi);
     } else if (s->value == BRIM_LANE_WRAP) {
         wrap(v, n, (int32_t)s->lo, (int32_t)s->hi);
     }

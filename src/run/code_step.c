@@ -54,7 +54,7 @@ static inline uint8_t code(const struct grid *g, float x)
 /* ---- loops; they copy the grids: what is written through y must not be taken to change them ---- */
 
 BRIM_CLONES
-static void quantize(const struct grid *grid, const float *x, size_t n, uint8_t *y)
+static void quantize_codes(const struct grid *grid, const float *x, size_t n, uint8_t *y)
 {
     const struct grid g = *grid;
 
@@ -64,7 +64,8 @@ static void quantize(const struct grid *grid, const float *x, size_t n, uint8_t 
 }
 
 BRIM_CLONES
-static void add(const struct grid grid[3], const uint8_t *a, const uint8_t *b, size_t n, uint8_t *y)
+static void add_codes(const struct grid grid[3], const uint8_t *a, const uint8_t *b, size_t n,
+                      uint8_t *y)
 {
     const struct grid ga = grid[0], gb = grid[1], gy = grid[2];
 
@@ -113,7 +114,7 @@ static brim_status run_quantize(const struct brim_code_step *s, const struct bri
     size_t pixels, channels;
 
     if (!s->y_bytes) {
-        quantize(&g, from, (size_t)brim_shape_count(&x->type.shape), to);
+        quantize_codes(&g, from, (size_t)brim_shape_count(&x->type.shape), to);
         return BRIM_OK;
     }
     measure(x, &pixels, &channels);
@@ -123,7 +124,7 @@ static brim_status run_quantize(const struct brim_code_step *s, const struct bri
         return BRIM_ERR_NOMEM;
     }
     for (int64_t i = 0; i < x->type.shape.dim[0]; i++, from += n, to += n) {
-        quantize(&g, from, n, channels == 1 ? to : codes);
+        quantize_codes(&g, from, n, channels == 1 ? to : codes);
         if (channels > 1) {
             brim_transpose_bytes(codes, channels, pixels, 0, to);
         }
@@ -145,7 +146,7 @@ static brim_status run_add(const struct brim_code_step *s, const struct brim_ten
     measure(y, &pixels, &channels);
     const size_t n = pixels * channels;
     for (size_t i = 0; i < images; i++) {
-        add(g, a, b, n, to + i * n);
+        add_codes(g, a, b, n, to + i * n);
         a += x[0]->type.shape.dim[0] > 1 ? n : 0;
         b += x[1]->type.shape.dim[0] > 1 ? n : 0;
     }

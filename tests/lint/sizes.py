@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""sizes.py - files under 800 lines, functions under 60 (kernels and tables of tests exempt), unique names."""
+"""sizes.py - files under 800 lines, functions under 60 (kernels and tables of tests exempt), unique names, also of
+cloned functions: clang 14 gives their resolvers to the linker."""
 import pathlib
 import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLONED = re.compile(r"BRIM_CLONES\s+static\s[\w\s*]*?\b(\w+)\(")
 FILE_LINES, FUNCTION_LINES = 800, 60
 
 
@@ -22,13 +24,17 @@ def functions(lines):
 
 
 def main():
-    bad, seen = [], {}
+    bad, seen, cloned = [], {}, {}
     for top in ("include", "src", "cli", "check", "tests", "bench"):
         for path in sorted((ROOT / top).rglob("*.[ch]")):
             rel = path.relative_to(ROOT)
             lines = path.read_text().split("\n")
             if len(lines) > FILE_LINES:
                 bad.append(f"{rel}: {len(lines)} lines, at most {FILE_LINES}")
+            for name in CLONED.findall("\n".join(lines)):
+                if name in cloned:
+                    bad.append(f"{rel}: the cloned function {name} is in {cloned[name]} too")
+                cloned.setdefault(name, rel)
             if path.suffix == ".c":
                 key = path.name
                 if key in seen and top in ("src", "cli", "check"):

@@ -47,7 +47,7 @@ static void find_scales(const struct vector *v, float *scale)
 }
 
 BRIM_CLONES
-static void quantize(const struct vector *v, const float *scale, enum brim_vector_out what)
+static void quantize_vector(const struct vector *v, const float *scale, enum brim_vector_out what)
 {
     for (size_t c = 0; c < v->n; c++) {
         const float *x = v->x + c * v->plane;
@@ -85,7 +85,7 @@ void brim_vector_quantize(const struct brim_grid *grid, size_t channels, size_t 
             for (size_t l = 0; l < v.lanes && grid->code != NULL; l++) {
                 scale[l] = (float)grid->code[g];
             }
-            quantize(&v, scale, what);
+            quantize_vector(&v, scale, what);
         }
     }
 }
