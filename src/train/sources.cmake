@@ -1,0 +1,1 @@
+target_sources(brim PRIVATE src/train/param.c)
