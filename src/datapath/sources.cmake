@@ -1,1 +1,1 @@
-target_sources(brim PRIVATE src/datapath/bounds.c src/datapath/simulate.c src/datapath/text.c)
+target_sources(brim PRIVATE src/datapath/bounds.c src/datapath/budget.c src/datapath/simulate.c src/datapath/text.c)

@@ -14,7 +14,7 @@
 #define BRIM_QUANTIZE_LAYER_H
 
 #include "brim/quantize.h"
-#include "quantize/budget.h"
+#include "datapath/budget.h"
 
 /* Columns per block of the triangular recurrences; a constant, because it is part of the result. */
 #define BRIM_SWEEP_BLOCK 64

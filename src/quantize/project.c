@@ -7,41 +7,15 @@
  * Symbols     Z        radius in code units: H_P / max(nu, -mu), per register
  *             theta    threshold: v = sign(w) max(|w| - theta, 0)
  * Invariant   |trunc(y)| <= |y| and keeps the sign, so the L1 norm of the codes is at most that of
- *             the projected reals, at most Z, and every partial sum is at most max(nu,-mu) Z <=
- * H_P. Differs     from [1]: the input's real range instead of 2^N; inner tiles first, then outer
- * (a later projection only shrinks); a last clamp in integers makes up for rounding of the real
- * sums. Cost        O(k) expected a register: the threshold is found by discarding (Michelot), no
- * sort. Example     w = (3, -1, 0.5), Z = 2: theta = 1, v = (2, 0, 0): test_budgets.c:
- * projection_example. */
+ *             the projected reals, at most Z, and every partial sum is at most max(nu,-mu) Z <= H_P.
+ * Differs     from [1]: the input's real range instead of 2^N; inner tiles first, then outer (a
+ *             later projection only shrinks); a last clamp in integers makes up for rounding of the
+ *             real sums.
+ * Cost        O(k) expected a register.
+ * Example     w = (3, -1, 0.5), Z = 2: theta = 1, v = (2, 0, 0): test_budgets.c:
+ *             projection_example. */
 #include "quantize/layer.h"
 #include "quantize/sweep.h"
-
-double brim_l1_threshold(double *a, size_t n, double radius)
-{
-    double theta = 0.0;
-    double sum = 0.0;
-
-    for (size_t i = 0; i < n; i++) {
-        sum += a[i];
-    }
-    if (sum <= radius) {
-        return 0.0;
-    }
-    /* [2]: the active set is {a > theta}; dropping what is not only raises theta */
-    for (size_t left = 0; n != left && n > 0;) {
-        theta = (sum - radius) / (double)n;
-        left = n;
-        n = 0;
-        sum = 0.0;
-        for (size_t i = 0; i < left; i++) {
-            if (a[i] > theta) {
-                sum += a[i];
-                a[n++] = a[i];
-            }
-        }
-    }
-    return theta > 0.0 ? theta : 0.0;
-}
 
 /* Shrink y[0..tile) of one register onto its ball. */
 static void project_tile(double *y, size_t tile, double radius, double *scratch)

@@ -85,10 +85,6 @@ brim_step_fn brim_step_axe;   /* soft threshold, strict bound with slack */
 BRIM_NODISCARD brim_status brim_axe_thresholds(const struct brim_layer *layer,
                                                const struct brim_sweep *s, double *shrink);
 
-/* Duchi et al. 2008: the threshold theta with sum max(|v| - theta, 0) = radius, 0 when |v| sums to
- * less. a: |v| in any order, sorted here. */
-double brim_l1_threshold(double *a, size_t n, double radius);
-
 /* round half to even of |x| < 2^51, without a call so that loops over lanes vectorize */
 static inline double brim_lane_rint(double x)
 {

@@ -1,5 +1,5 @@
 /* budget.c - see budget.h. SPDX-License-Identifier: Apache-2.0 */
-#include "quantize/budget.h"
+#include "datapath/budget.h"
 
 static int64_t largest(int64_t a, int64_t b)
 {
@@ -86,4 +86,31 @@ bool brim_budget_holds(const struct brim_budget_plan *plan, const int16_t *codes
         }
     }
     return true;
+}
+
+double brim_l1_threshold(double *a, size_t n, double radius)
+{
+    double theta = 0.0;
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += a[i];
+    }
+    if (sum <= radius) {
+        return 0.0;
+    }
+    /* the active set is {a > theta}; dropping what is not only raises theta */
+    for (size_t left = 0; n != left && n > 0;) {
+        theta = (sum - radius) / (double)n;
+        left = n;
+        n = 0;
+        sum = 0.0;
+        for (size_t i = 0; i < left; i++) {
+            if (a[i] > theta) {
+                sum += a[i];
+                a[n++] = a[i];
+            }
+        }
+    }
+    return theta > 0.0 ? theta : 0.0;
 }

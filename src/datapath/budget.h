@@ -10,8 +10,8 @@
  * of the products, so every order of every tree of additions (eq. (0.2)). A code is allowed where
  * it leaves no register that contains it with negative room; that is exact: no slack, and the
  * negative rail is two's complement's. */
-#ifndef BRIM_QUANTIZE_BUDGET_H
-#define BRIM_QUANTIZE_BUDGET_H
+#ifndef BRIM_DATAPATH_BUDGET_H
+#define BRIM_DATAPATH_BUDGET_H
 
 #include "base/alloc.h"
 #include "base/intops.h"
@@ -93,5 +93,10 @@ static inline void brim_room_bounds(const struct brim_budget_plan *plan,
 /* True when every register of the codes (stride apart) fits. */
 bool brim_budget_holds(const struct brim_budget_plan *plan, const int16_t *codes, size_t k,
                        struct brim_room *room);
+
+/* The budget's real relaxation: the theta with sum max(a - theta, 0) = radius, 0 when a sums to
+ * less (Duchi et al., ICML 2008; found by discarding, Michelot 1986: no sort). a: n magnitudes in
+ * any order, reordered here. */
+double brim_l1_threshold(double *a, size_t n, double radius);
 
 #endif
