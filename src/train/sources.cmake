@@ -1,1 +1,1 @@
-target_sources(brim PRIVATE src/train/param.c)
+target_sources(brim PRIVATE src/train/inputs.c src/train/param.c)

@@ -1,1 +1,2 @@
+brim_test(train inputs)
 brim_test(train param)
