@@ -6,7 +6,7 @@
 
 struct options {
     const char *output, *calib, *datapath;
-    int64_t wbits, abits, input_bits, solver, budget, range, act, effort;
+    int64_t wbits, abits, input_bits, edge_bits, solver, budget, range, act, effort;
     int64_t vector, scale_bits, vector_range, vector_inputs, prune_block, saliency;
     double percentile, damping, vector_percentile;
     bool no_bias_correction, published_order, prune_last;
@@ -53,6 +53,13 @@ static const struct cli_option options[] = {
      .hi = 8,
      .also = 16,
      .help = "bits of the model's own inputs (default 8); auto = as --abits"},
+    {.name = "edge-bits",
+     .kind = CLI_INT,
+     .value = "2..8",
+     .offset = FIELD(edge_bits),
+     .lo = 2,
+     .hi = 8,
+     .help = "bits of weights and inputs in the first and last layers (default: as the rest)"},
     {.name = "datapath",
      .kind = CLI_STRING,
      .value = "D",
@@ -284,6 +291,7 @@ static int fill_params(struct cli *cli, const struct options *o, struct cli_over
     p->wbits_auto = o->wbits == 0;
     p->abits = (unsigned)o->abits;
     p->input_bits = (unsigned)o->input_bits;
+    p->edge_bits = (unsigned)o->edge_bits;
     p->act_symmetric = o->act == 1;
     p->range_auto = o->range == 0;
     p->range = o->range == 0 ? BRIM_RANGE_MAX : (brim_range_method)(o->range - 1);

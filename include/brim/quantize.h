@@ -124,6 +124,8 @@ typedef struct brim_quantize_params {
     bool wbits_auto;        /**< choose weight bits per layer, at most 8 */
     unsigned input_bits;    /**< bits of the model's own inputs, default 8 (they are data, at 8 bits
                                already); 0 = abits */
+    unsigned edge_bits; /**< of weights and, but for the model's own, inputs in layers that read the
+                              model's input or give its output; 2..8, 0 = as the rest (default) */
     bool act_symmetric; /**< signed codes with zero point 0 for inputs that can be negative; default
                            asymmetric */
     brim_range_method range; /**< default MSE below 7 bits, MAX otherwise when `range_auto` */

@@ -34,6 +34,8 @@ struct brim_flow_best {
 struct brim_flow_layer {
     const struct brim_dot *dot;
     bool keep_float, keep_dense;
+    bool input;    /* reads the model's own input */
+    bool edge;     /* that, or gives its output */
     size_t vector; /* weights per scale, 0 = one scale per output */
     unsigned wbits;
     unsigned abits; /* 0 = choose */
@@ -60,9 +62,27 @@ struct brim_flow {
     brim_quantize_layer *record; /* one per dot layer */
 };
 
+/* Of f: ctx, params and, for grids, calib are set; the rest is 0. */
+void brim_flow_init(struct brim_flow *f);
+void brim_flow_close(struct brim_flow *f);
+BRIM_NODISCARD brim_status brim_flow_check(brim_ctx *ctx, const brim_quantize_params *p);
+
+/* The float graph made canonical with BatchNormalization and biases folded, its clone to be
+ * quantized, and one flow layer per dot layer. */
+BRIM_NODISCARD brim_status brim_flow_prepare(struct brim_flow *f, const brim_graph *graph);
+/* Candidate grids of every layer input, in one pass over the float network. */
+BRIM_NODISCARD brim_status brim_flow_find_grids(struct brim_flow *f);
+/* The prover has the last word: what it does not believe is BRIM_ERR_INFEASIBLE. */
+BRIM_NODISCARD brim_status brim_flow_certify(struct brim_flow *f);
+
 /* Solve a layer on one grid's moments and keep the solution if it is the best so far. */
 BRIM_NODISCARD brim_status brim_flow_try(struct brim_flow *f, struct brim_flow_layer *l,
                                          size_t grid, const struct brim_moments *moments);
+
+/* The bias of output `row`, as float and in units of x_scale * w_scale; INFEASIBLE beyond 32 bits. */
+BRIM_NODISCARD brim_status brim_flow_set_bias(const struct brim_flow *f,
+                                              const struct brim_flow_layer *l,
+                                              const struct brim_flow_best *c, size_t row, double b);
 
 /* Rewrite the layer in the prefix with its best solution, and fill its record. */
 BRIM_NODISCARD brim_status brim_flow_settle(struct brim_flow *f, const struct brim_flow_layer *l,

@@ -169,6 +169,22 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
     return BRIM_OK;
 }
 
+brim_status brim_flow_set_bias(const struct brim_flow *f, const struct brim_flow_layer *l,
+                               const struct brim_flow_best *c, size_t row, double b)
+{
+    const float unit = l->grid[c->grid].scale * c->scale[row];
+    const double q = unit > 0.0F ? brim_rint(b / (double)unit) : 0.0;
+
+    if (!(fabs(q) < 0x1p31)) {
+        return brim_fail(f->ctx, BRIM_ERR_INFEASIBLE,
+                         "layer '%s': channel %zu: bias %g does not fit 32 bits", l->dot->name, row,
+                         b);
+    }
+    c->bias[row] = (float)b;
+    c->bias_q[row] = (int32_t)q;
+    return BRIM_OK;
+}
+
 /* The bias of every output, corrected: as float, and in units of x_scale * w_scale. */
 static brim_status solve_bias(const struct brim_flow *f, const struct brim_flow_layer *l,
                               const struct brim_moments *m, const struct brim_flow_best *c)
@@ -184,15 +200,7 @@ static brim_status solve_bias(const struct brim_flow *f, const struct brim_flow_
         for (size_t i = 0; f->params->bias_correction && i < d->k; i++) {
             b += (double)d->w_f32[row * d->k + i] * mean_f[i] - value_of(l, c, row, i) * mean_q[i];
         }
-        const float unit = l->grid[c->grid].scale * c->scale[row];
-        const double q = unit > 0.0F ? brim_rint(b / (double)unit) : 0.0;
-        if (!(fabs(q) < 0x1p31)) {
-            return brim_fail(f->ctx, BRIM_ERR_INFEASIBLE,
-                             "layer '%s': channel %zu: bias %g does not fit 32 bits", d->name, row,
-                             b);
-        }
-        c->bias[row] = (float)b;
-        c->bias_q[row] = (int32_t)q;
+        BRIM_TRY(brim_flow_set_bias(f, l, c, row, b));
     }
     return BRIM_OK;
 }

@@ -162,6 +162,31 @@ static void overrides_win_field_by_field(void **state)
     close_job(&j);
 }
 
+/* First and last layer at their own bits: the input's stay 8, an override still wins. */
+static void edges_have_bits_of_their_own(void **state)
+{
+    struct job j;
+
+    (void)state;
+    open_glyphs(&j);
+    j.p.solve.wbits = 4;
+    j.p.abits = 4;
+    j.p.edge_bits = 6;
+    quantize(&j, "32");
+    assert_int_equal(j.report->n_layers, 4);
+    static const unsigned wbits[] = {6, 4, 4, 6}, abits[] = {8, 4, 4, 6};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(j.report->layers[i].wbits, wbits[i]);
+        assert_int_equal(j.report->layers[i].abits, abits[i]);
+    }
+    j.p.overrides = &(brim_quantize_override){.pattern = "fc", .wbits = 3};
+    j.p.n_overrides = 1;
+    quantize(&j, "32");
+    assert_int_equal(j.report->layers[3].wbits, 3);
+    assert_int_equal(j.report->layers[3].abits, 6);
+    close_job(&j);
+}
+
 static void symmetric_codes_are_signed(void **state)
 {
     struct job j;
@@ -379,6 +404,7 @@ int main(void)
         cmocka_unit_test(exact_keeps_the_accuracy_where_axe_cannot),
         cmocka_unit_test(chosen_widths_beat_fixed_ones),
         cmocka_unit_test(overrides_win_field_by_field),
+        cmocka_unit_test(edges_have_bits_of_their_own),
         cmocka_unit_test(symmetric_codes_are_signed),
         cmocka_unit_test(vectors_fit_their_register),
         cmocka_unit_test(vectors_run_as_they_add_up),
