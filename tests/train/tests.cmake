@@ -1,2 +1,6 @@
 brim_test(train inputs)
 brim_test(train param)
+brim_test(train arch)
+brim_test(train batch)
+brim_test(train checkpoint)
+brim_test(train optimizer)
