@@ -28,6 +28,7 @@
 
 #define LN2   0.69314718055994530942
 #define LANES 16
+#define CHUNK 256
 
 void brim_latent_forward(struct brim_weights *w, size_t c, struct brim_weights_scratch *s)
 {
@@ -45,53 +46,64 @@ struct price {
     float level;  /* of p over A */
 };
 
-/* n a multiple of LANES, under given prices (0: positive, 1: negative codes). Adds to dv; adds
- * dw/ds to the lanes. */
+/* x[0] for sigma = 1, x[1] for sigma = -1: no branch, so that loops do many at a time. */
+static inline float of_sign(float sigma, float plus, float minus)
+{
+    return 0.5F * (plus + minus) + sigma * (0.5F * (plus - minus));
+}
+
+/* At most CHUNK codes under given prices (0: positive, 1: negative codes). Adds to dv; flow[n]:
+ * dw/ds of each times dw. Loops of one choice each, because gcc turns two into branches. */
 BRIM_CLONES static void pass_latent(const float *restrict v, const int16_t *restrict q,
                                     const float *restrict dw, size_t n, float inverse, float qmax,
                                     const struct price price[2], float *restrict dv,
-                                    float *restrict lane)
+                                    float *restrict flow)
 {
     const struct price plus = price[0], minus = price[1];
+    float p[CHUNK], passed[CHUNK];
 
-    for (size_t i = 0; i < n; i += LANES) {
-        for (size_t j = i; j < i + LANES; j++) {
-            const float u = v[j] * inverse;
-            const float sigma = u < 0.0F ? -1.0F : 1.0F;
-            const float p = sigma * u - (u < 0.0F ? minus.lambda : plus.lambda);
-            const float mean = u < 0.0F ? minus.mean : plus.mean;
-            const float level = u < 0.0F ? minus.level : plus.level;
-            const float inside = p < 0.0F ? 0.0F : sigma * (float)q[j] - p + level;
-            dv[j] += p > qmax ? 0.0F : dw[j] - sigma * mean;
-            lane[j - i] += sigma * dw[j] * (p > qmax ? qmax : inside);
-        }
+    for (size_t i = 0; i < n; i++) {
+        const float u = v[i] * inverse;
+        const float sigma = copysignf(1.0F, u);
+        p[i] = fabsf(u) - of_sign(sigma, plus.lambda, minus.lambda);
+        flow[i] = (float)q[i] + sigma * (of_sign(sigma, plus.level, minus.level) - p[i]);
+        passed[i] = dw[i] - sigma * of_sign(sigma, plus.mean, minus.mean);
+    }
+    for (size_t i = 0; i < n; i++) {
+        flow[i] = p[i] < 0.0F ? 0.0F : flow[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        const float code = (float)q[i];
+        flow[i] = dw[i] * (p[i] > qmax ? code : flow[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        dv[i] += p[i] > qmax ? 0.0F : passed[i];
     }
 }
 
-/* The same for any n. */
-static void pass_segment(const struct brim_weights *w, size_t c, size_t at, size_t n,
-                         const float *dw, const struct price price[2], float *lane)
+/* A run of codes under the same prices; dw/ds summed over it. */
+static double pass_run(const struct brim_weights *w, size_t c, size_t at, size_t n, const float *dw,
+                       const struct price price[2])
 {
-    const size_t first = c * w->k + at;
-    const float *v = w->v->value + first;
     const float inverse = 1.0F / w->scale[c];
-    const size_t whole = n - n % LANES;
-    float *dv = w->v->grad + first;
+    double sum = 0.0;
 
-    pass_latent(v, w->codes + first, dw + at, whole, inverse, (float)w->qmax, price, dv, lane);
-    if (whole < n) {
-        float v_rest[LANES] = {0}, dw_rest[LANES] = {0}, dv_rest[LANES] = {0};
-        int16_t q_rest[LANES] = {0};
-        for (size_t i = whole; i < n; i++) {
-            v_rest[i - whole] = v[i];
-            dw_rest[i - whole] = dw[at + i];
-            q_rest[i - whole] = w->codes[first + i];
+    for (size_t i = at; i < at + n; i += CHUNK) {
+        const size_t first = c * w->k + i;
+        const size_t m = brim_min_size(CHUNK, at + n - i);
+        float flow[CHUNK + LANES] = {0}, lane[LANES] = {0};
+        pass_latent(w->v->value + first, w->codes + first, dw + i, m, inverse, (float)w->qmax,
+                    price, w->v->grad + first, flow);
+        for (size_t j = 0; j < m; j += LANES) { /* behind the last of them are zeros */
+            for (size_t l = 0; l < LANES; l++) {
+                lane[l] += flow[j + l];
+            }
         }
-        pass_latent(v_rest, q_rest, dw_rest, LANES, inverse, (float)w->qmax, price, dv_rest, lane);
-        for (size_t i = whole; i < n; i++) {
-            dv[i] += dv_rest[i - whole];
+        for (size_t l = 0; l < LANES; l++) {
+            sum += (double)lane[l];
         }
     }
+    return sum;
 }
 
 /* The register whose price the codes of one sign pay from position `at` on: the dearest. Its number,
@@ -150,7 +162,6 @@ void brim_latent_backward(struct brim_weights *w, size_t c, const float *dw,
                           struct brim_weights_scratch *s)
 {
     const size_t tile = w->plan.n_limits == 0 ? w->k : w->plan.limit[0].tile;
-    float lane[LANES] = {0};
     double ds = 0.0;
 
     memset(s->group, 0, 2 * w->plan.n_registers * sizeof *s->group);
@@ -165,12 +176,9 @@ void brim_latent_backward(struct brim_weights *w, size_t c, const float *dw,
             } else if (pass == 1) {
                 const struct price price[2] = {price_of(&s->group[paid[0]], lambda[0]),
                                                price_of(&s->group[paid[1]], lambda[1])};
-                pass_segment(w, c, at, n, dw, price, lane);
+                ds += pass_run(w, c, at, n, dw, price);
             }
         }
-    }
-    for (size_t j = 0; j < LANES; j++) {
-        ds += (double)lane[j];
     }
     w->d->grad[c] += (float)(ds * (double)w->scale[c] * LN2 / sqrt((double)w->k * w->qmax));
 }
