@@ -17,17 +17,18 @@
 struct brim_targets {
     const int64_t *label; /* [batch] cross-entropy of softmax(output); or NULL */
     const float *value;   /* [batch][size of one output] mean squared error; or NULL */
-    const float
-        *teacher; /* [batch][classes] another network's logits, NULL = none: the loss is then
-                              (1-share) * cross-entropy + share * T^2 * KL(teacher || output), both
-                              softmaxes at temperature T */
+    /* [batch][classes] another network's logits, NULL = none. The loss is then
+     * (1-share) * cross-entropy + share * T^2 * KL(teacher || output), both softmaxes at
+     * temperature T. */
+    const float *teacher;
     double share, temperature;
     double smoothing; /* label smoothing, 0..1 */
 };
 
 struct brim_network_spec {
-    const struct brim_graph
-        *graph;                   /* float, canonical, inferred; borrowed for the network's life */
+    /* Float, canonical, biases folded (brim_graph_fold_bias), inferred; borrowed for the network's
+     * life. A Softmax that is the output is part of the loss: the network gives its input. */
+    const struct brim_graph *graph;
     const struct brim_dots *dots; /* its dot layers; borrowed */
     /* Of every dot layer, [dots->count]; an entry with method FLOAT is a float layer. Borrowed. */
     struct brim_weights *const *weights;
@@ -50,16 +51,16 @@ size_t brim_network_output_size(const struct brim_network *net);
 /* One training step without the optimizer: forward in training mode, mean loss, gradients of all
  * parameters (zeroed first). x: n samples as brim_data_read() gives them (NCHW), n <= batch. step:
  * number of the step, for Dropout's random numbers. BRIM_ERR_ARG on a label outside the classes
- * (naming the sample); BRIM_ERR_DIVERGED-like failure on a NaN or infinite loss is the caller's to
- * name: *loss is given as it is, and `*layer` the first dot layer with an output that is not finite, or NULL. */
+ * (naming the sample). A loss that is not finite is no failure here: *layer is then the first dot
+ * layer with an output that is not finite, or NULL. */
 BRIM_NODISCARD brim_status brim_network_train(struct brim_network *net, const float *x, size_t n,
                                               const struct brim_targets *targets, uint64_t step,
                                               double *loss, const char **layer);
-/* Forward in evaluation mode (running statistics, no Dropout); y [n][output size]. */
+/* Forward in evaluation mode (running statistics, no Dropout), n <= batch; y [n][output size]. */
 BRIM_NODISCARD brim_status brim_network_predict(struct brim_network *net, const float *x, size_t n,
                                                 float *y);
-/* Write learned float values (weights of FLOAT layers, biases, BatchNormalization) into `g`, a
- * clone of the network's graph. */
+/* Write learned float values (weights, biases, BatchNormalization) into `g`, a clone of the
+ * network's graph. Of quantized layers they are scale times code. */
 BRIM_NODISCARD brim_status brim_network_export(const struct brim_network *net,
                                                struct brim_graph *g);
 /* The bias of dot layer i as learned, [n], or NULL. */
