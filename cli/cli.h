@@ -62,6 +62,7 @@ struct cli {
     /* progress */
     bool terminal, line_open;
     const char *stage;
+    char note[160]; /* more to say about the stage "train" */
     double stage_start, last_shown;
 };
 
@@ -80,6 +81,9 @@ extern const size_t cli_command_count;
  * should end with *code: after --help, or a usage error. */
 bool cli_start(struct cli *cli, const struct cli_verb *verb, void *fields, char **argv, int *code);
 void cli_help(FILE *to, const struct cli_verb *verb);
+/* Options of the verb and those of every verb; NULL when there is none of this name. */
+const struct cli_option *cli_find_option(const struct cli_verb *verb, const char *name);
+const char *cli_nearest_option(const struct cli_verb *verb, const char *name);
 /* The known word nearest to `word`, or NULL when none is near. */
 const char *cli_nearest(const char *word, const char *const *known, size_t n);
 bool cli_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *out);
@@ -121,6 +125,12 @@ void cli_table_init(struct cli_table *t, size_t columns, const char *const *head
 void cli_cell(struct cli_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_table_print(struct cli_table *t); /* and releases it */
 
+/* ---- config.c: options from a file ---- */
+/* argv with the options of the file that --config names in front of the others, so that those win; argv
+ * itself when none is named. NULL: *code. Release with cli_config_free(). */
+char **cli_config_read(const struct cli_verb *verb, char **argv, int *code);
+void cli_config_free(char **config, char **argv);
+
 /* ---- open.c: what several verbs do ---- */
 int cli_load(struct cli *cli, const char *path, brim_graph **graph);
 int cli_open_data(struct cli *cli, const char *spec, brim_data **data);
@@ -140,8 +150,8 @@ void cli_npy_row(struct cli_npy *f, const float *y, size_t n);
 int cli_npy_close(struct cli_npy *f, bool keep);
 
 cli_run_fn cmd_bench, cmd_certify, cmd_data, cmd_demo, cmd_help, cmd_inspect, cmd_profile,
-    cmd_quantize, cmd_run, cmd_version;
+    cmd_quantize, cmd_run, cmd_train, cmd_version;
 extern const struct cli_verb verb_bench, verb_certify, verb_data, verb_demo, verb_help,
-    verb_inspect, verb_profile, verb_quantize, verb_run, verb_version;
+    verb_inspect, verb_profile, verb_quantize, verb_run, verb_train, verb_version;
 
 #endif

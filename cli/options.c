@@ -211,21 +211,34 @@ static const struct cli_option *find_letter(const struct cli_option *table, size
     return NULL;
 }
 
-static int unknown_option(const struct cli_verb *verb, const char *arg)
+const struct cli_option *cli_find_option(const struct cli_verb *verb, const char *name)
+{
+    const struct cli_option *o = find(verb->options, verb->n_options, name, strlen(name));
+
+    return o != NULL ? o : find(common, N_COMMON, name, strlen(name));
+}
+
+const char *cli_nearest_option(const struct cli_verb *verb, const char *name)
 {
     const char *known[64];
     size_t n = 0;
 
-    for (size_t i = 0; i < verb->n_options && n < 32; i++) {
+    for (size_t i = 0; i < verb->n_options && n < 64 - N_COMMON; i++) {
         known[n++] = verb->options[i].name;
     }
     for (size_t i = 0; i < N_COMMON; i++) {
         known[n++] = common[i].name;
     }
+    return cli_nearest(name, known, n);
+}
+
+static int unknown_option(const struct cli_verb *verb, const char *arg)
+{
     char name[48];
+
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg + strspn(arg, "-"), "="),
              arg + strspn(arg, "-"));
-    const char *nearest = cli_nearest(name, known, n);
+    const char *nearest = cli_nearest_option(verb, name);
     if (nearest != NULL) {
         return cli_usage(verb, "unknown option '%s', did you mean --%s", arg, nearest);
     }

@@ -171,6 +171,9 @@ bool cli_progress(void *user, const char *stage, uint64_t done, uint64_t total)
     cli->last_shown = now;
     fprintf(stderr, "\r\033[K%s %llu/%llu", stage, (unsigned long long)done,
             (unsigned long long)total);
+    if (strcmp(stage, "train") == 0) {
+        fputs(cli->note, stderr);
+    }
     if (done > 0 && done < total) {
         fprintf(stderr, ", %.0f s left",
                 (now - cli->stage_start) * (double)(total - done) / (double)done);

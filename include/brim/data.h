@@ -31,6 +31,13 @@ BRIM_API BRIM_NODISCARD brim_status brim_data_open(brim_ctx *ctx, const char *sp
                                                    brim_data **data);
 BRIM_API void brim_data_free(brim_data *data);
 
+/**
+ * Samples first..first+n-1 of `data` as a dataset of their own. Nothing is copied: `data` has to outlive it.
+ * @retval BRIM_ERR_ARG  outside the data, or no samples
+ */
+BRIM_API BRIM_NODISCARD brim_status brim_data_slice(brim_ctx *ctx, const brim_data *data,
+                                                    size_t first, size_t n, brim_data **slice);
+
 /** Samples after offset and limit. */
 BRIM_API size_t brim_data_count(const brim_data *data);
 /** Rank of one sample (no batch axis), at most 7; fills dim. */

@@ -102,7 +102,7 @@ typedef struct brim_train_params {
         datapath;   /**< default "32". QAT and PQS do not keep to it: it has to hold any weights */
     double penalty; /**< strength of A2Q's regularizer; default 0.001 */
     size_t calib;   /**< training samples that input ranges are taken from; default 1024 */
-    const brim_quantize_override *overrides; /**< as there; keep_float is refused */
+    const brim_quantize_override *overrides; /**< as there; keep_float layers train in float */
     size_t n_overrides;
 
     /* PQS; group 0 = nothing is pruned, which only PQS refuses */
@@ -151,12 +151,12 @@ BRIM_API void brim_train_params_init(brim_train_params *p);
  *
  * @param[out] out     owned by the caller
  * @param[out] report  owned by the caller, release with brim_train_report_free(); may be NULL
- * @retval BRIM_ERR_ARG          a parameter, a label outside the classes, fewer samples than a batch,
- *                               a checkpoint of another run
+ * @retval BRIM_ERR_ARG          a parameter, a label outside the classes, fewer samples than a batch, a
+ *                               checkpoint of another run; or the loss is not a number any more, naming
+ *                               layer and step
  * @retval BRIM_ERR_FILE         a damaged checkpoint
  * @retval BRIM_ERR_UNSUPPORTED  an operator without a gradient, naming the node
- * @retval BRIM_ERR_INFEASIBLE   a layer cannot fit its datapath; or the loss is not a number, naming
- *                               layer and step
+ * @retval BRIM_ERR_INFEASIBLE   a layer that cannot fit its datapath, naming it
  * @retval BRIM_ERR_CANCELLED    by the context's progress callback; the checkpoint holds the last batch
  * @par Determinism  The same bits for any number of threads, and for a run that was interrupted.
  */

@@ -3,4 +3,6 @@ target_sources(brim PRIVATE src/api/bench_clock.c src/api/bench_conv.c src/api/b
                             src/api/bench_product.c src/api/bench_simulate.c src/api/bench_solver.c
                             src/api/bench_sparse.c src/api/inspect.c src/api/quantize.c
                             src/api/quantize_prepare.c src/api/quantize_solve.c src/api/profile.c src/api/profile_predict.c
-                            src/api/profile_report.c src/api/profile_see.c src/api/run.c)
+                            src/api/profile_report.c src/api/profile_see.c src/api/run.c
+                            src/api/train.c src/api/train_finish.c src/api/train_net.c src/api/train_prune.c
+                            src/api/train_start.c src/api/train_stints.c)

@@ -319,6 +319,29 @@ brim_status brim_data_open(brim_ctx *ctx, const char *spec, brim_data **data)
     return BRIM_OK;
 }
 
+brim_status brim_data_slice(brim_ctx *ctx, const brim_data *data, size_t first, size_t n,
+                            brim_data **slice)
+{
+    *slice = NULL;
+    if (n == 0 || first > data->count || n > data->count - first) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "data: samples %zu to %zu asked of %zu", first,
+                         first + n, data->count);
+    }
+    struct brim_data *d = brim_alloc(ctx, 1, sizeof *d);
+    if (d == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    *d = *data; /* all but what it owns */
+    d->ctx = ctx;
+    brim_arena_init(&d->arena, ctx);
+    brim_buffer_init(&d->x_file, ctx, 0);
+    brim_buffer_init(&d->y_file, ctx, 0);
+    d->first += first;
+    d->count = n;
+    *slice = d;
+    return BRIM_OK;
+}
+
 size_t brim_data_count(const brim_data *data)
 {
     return data->count;

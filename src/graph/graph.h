@@ -209,5 +209,7 @@ BRIM_NODISCARD brim_status brim_graph_fold_bias(struct brim_graph *g);
 BRIM_NODISCARD brim_status brim_graph_fold_moves(struct brim_graph *g);
 /* Identity and inference-mode Dropout removed, Constant nodes turned into constants. */
 BRIM_NODISCARD brim_status brim_graph_canonicalise(struct brim_graph *g);
+/* The same, but Dropout stays: it does something while training. */
+BRIM_NODISCARD brim_status brim_graph_canonicalise_for_training(struct brim_graph *g);
 
 #endif

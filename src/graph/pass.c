@@ -14,6 +14,7 @@ struct canon {
     int32_t *alias; /* per value: what stands for it */
     bool *is_output;
     bool *used; /* per value: some node reads it */
+    bool keep_dropout;
 };
 
 static bool is_onnx(const struct brim_node *n, const char *op_type)
@@ -98,7 +99,8 @@ static brim_status canonicalise_node(struct canon *c, struct brim_node *n, bool 
         return fold_constant(c->g, n, gone);
     }
     *gone = n->n_in > 0 && n->in[0] >= 0 &&
-            (is_onnx(n, "Identity") || (is_onnx(n, "Dropout") && dropout_is_identity(c, n)));
+            (is_onnx(n, "Identity") ||
+             (!c->keep_dropout && is_onnx(n, "Dropout") && dropout_is_identity(c, n)));
     if (*gone) {
         c->alias[n->out[0]] = n->in[0];
     }
@@ -142,14 +144,24 @@ static brim_status canonicalise_all(struct canon *c, struct brim_arena *scratch)
     return BRIM_OK;
 }
 
-brim_status brim_graph_canonicalise(struct brim_graph *g)
+static brim_status canonicalise(struct brim_graph *g, bool keep_dropout)
 {
     struct brim_arena scratch;
-    struct canon c = {.g = g};
+    struct canon c = {.g = g, .keep_dropout = keep_dropout};
 
     BRIM_TRY(brim_graph_sort(g));
     brim_arena_init(&scratch, g->ctx);
     const brim_status status = canonicalise_all(&c, &scratch);
     brim_arena_free(&scratch);
     return status;
+}
+
+brim_status brim_graph_canonicalise(struct brim_graph *g)
+{
+    return canonicalise(g, false);
+}
+
+brim_status brim_graph_canonicalise_for_training(struct brim_graph *g)
+{
+    return canonicalise(g, true);
 }
