@@ -8,12 +8,13 @@
 #include "base/parallel.h"
 #include "train/weights_parts.h"
 
-#define REACH 60.0F /* learned logarithms stay within +-REACH: scales a float can hold */
+#define USUAL_SIZE 0.05  /* root mean square of weights that learn at the rate as it is */
+#define REACH      60.0F /* learned logarithms stay within +-REACH: scales a float can hold */
 
 BRIM_CLONES static void fix_row(const float *restrict x, size_t n, float factor,
                                 int32_t *restrict u)
 {
-    const float most = (float)BRIM_FIT_MAX;
+    const float most = (float)BRIM_NEAREST_MAX;
 
     for (size_t i = 0; i < n; i++) {
         float y = x[i] * factor;
@@ -36,7 +37,7 @@ BRIM_CLONES static void round_row(const int32_t *restrict u, size_t n, int32_t o
 {
     for (size_t i = 0; i < n; i++) {
         const int32_t magnitude = u[i] < 0 ? -u[i] : u[i];
-        const int32_t code = (magnitude + offset) >> BRIM_FIT_BITS;
+        const int32_t code = (magnitude + offset) >> BRIM_NEAREST_BITS;
         const int32_t most = code < qmax ? code : qmax;
         q[i] = u[i] < 0 ? -most : most;
     }
@@ -146,7 +147,7 @@ static brim_status make_scratch(struct brim_weights *w, struct brim_weights_scra
         s->level == NULL || s->group == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    return brim_fit_init(&s->fit, a, &w->plan, w->k, w->qmax);
+    return brim_nearest_init(&s->nearest, a, &w->plan, w->k, w->qmax);
 }
 
 /* Everything but the parameters. */
@@ -221,6 +222,23 @@ static brim_status choose_kind(struct brim_weights *w, const struct brim_weights
     return BRIM_OK;
 }
 
+/* The largest weight, and how fast weights of this size learn: an optimizer whose steps do not know
+ * the size of what they move (Adam) would wreck a layer whose inputs are large, 0..255 say, and whose
+ * weights are small therefore. */
+static void measure(struct brim_weights *w, const float *weights)
+{
+    const size_t count = w->n * w->k;
+    double sum = 0.0;
+
+    for (size_t i = 0; i < count; i++) {
+        w->largest = fabsf(weights[i]) > w->largest ? fabsf(weights[i]) : w->largest;
+        sum += (double)weights[i] * (double)weights[i];
+    }
+    if (sum > 0.0) {
+        w->v->rate = (float)(sqrt(sum / (double)count) / USUAL_SIZE);
+    }
+}
+
 static brim_status fill(struct brim_weights *w, struct brim_params *params,
                         const struct brim_weights_spec *spec)
 {
@@ -237,9 +255,7 @@ static brim_status fill(struct brim_weights *w, struct brim_params *params,
         return BRIM_OK;
     }
     BRIM_TRY(make_storage(w));
-    for (size_t i = 0; i < w->n * w->k; i++) {
-        w->largest = fabsf(spec->w[i]) > w->largest ? fabsf(spec->w[i]) : w->largest;
-    }
+    measure(w, spec->w);
     return brim_parallel_for(w->ctx, w->n, start_row, &job);
 }
 

@@ -6,7 +6,7 @@
  * Symbols     v       latent weight; s = 2^d scale; Q largest code
  *             u       v / s; sigma its sign
  *             lambda  price of the register that the code is in, 0 where its budget does not bind
- *             p       |u| - lambda; the code is sigma round(p), 0 <= p <= Q   (weights_fit.c)
+ *             p       |u| - lambda; the code is sigma round(p), 0 <= p <= Q   (weights_nearest.c)
  *             A       the codes of one sign that pay the same price: p > 0
  * Gradient    QAT, and wherever no budget binds, is [1]: straight through to v inside the range,
  *             dw/ds = q - u inside, +-Q beyond. Where one binds, A moves together: a real
@@ -15,7 +15,7 @@
  *             held at 0 competes for the same budget: it gets its own gradient less A's mean, and
  *             so returns when it would earn more than the others do.
  * Differs     from [1]: the scale's logarithm is learned; halves are rounded away from 0.
- * Cost        forward see weights_fit.c; backward O(k).
+ * Cost        forward see weights_nearest.c; backward O(k).
  * Example     v = (1, 0.6, 0.2, -0.4), s = 0.2, Q = 7, inputs 0..1, a register of 2^(P-1)-1 = 3:
  *             u = (5, 3, 1, -2), codes (5, 3, 1, -2), positive ones 9 of 3: lambda = 2.5, p = (2.5,
  *             0.5, -1.5), codes (3, 0, 0, -2) as round(2.5) = 3: tests/train/test_weights.c:
@@ -32,11 +32,11 @@
 
 void brim_latent_forward(struct brim_weights *w, size_t c, struct brim_weights_scratch *s)
 {
-    const float factor = (float)BRIM_FIT_ONE / w->scale[c];
+    const float factor = (float)BRIM_NEAREST_ONE / w->scale[c];
 
     brim_weights_fixed(w->v->value + c * w->k, w->k, factor, brim_weights_keep(w, c), s->u);
-    brim_weights_round(s->u, w->k, BRIM_FIT_HALF, w->qmax, s->q);
-    brim_fit_row(&s->fit, s->u, s->q, w->price + 2 * c * w->plan.n_registers);
+    brim_weights_round(s->u, w->k, BRIM_NEAREST_HALF, w->qmax, s->q);
+    brim_nearest_row(&s->nearest, s->u, s->q, w->price + 2 * c * w->plan.n_registers);
 }
 
 /* Of the codes of one sign that pay the same price. */
@@ -137,7 +137,7 @@ static void meet(const struct brim_weights *w, size_t c, size_t at, size_t n, co
     for (size_t i = at; i < at + n; i++) {
         const int sign = v[i] < 0.0F;
         const float u = v[i] * inverse;
-        const float p = (sign ? -u : u) - (float)lambda[sign] / (float)BRIM_FIT_ONE;
+        const float p = (sign ? -u : u) - (float)lambda[sign] / (float)BRIM_NEAREST_ONE;
         struct brim_weights_group *g = &group[paid[sign]];
         if (lambda[sign] > 0 && p > 0.0F && p <= (float)w->qmax && (keep == NULL || keep[i])) {
             g->gradient += (double)(sign ? -dw[i] : dw[i]);
@@ -153,7 +153,7 @@ static struct price price_of(const struct brim_weights_group *g, int32_t lambda)
         return (struct price){0};
     }
     const double count = g->count == 0 ? 1.0 : (double)g->count;
-    return (struct price){.lambda = (float)lambda / (float)BRIM_FIT_ONE,
+    return (struct price){.lambda = (float)lambda / (float)BRIM_NEAREST_ONE,
                           .mean = (float)(g->gradient / count),
                           .level = (float)(g->level / count)};
 }

@@ -13,7 +13,7 @@
  *                     outer register, T' its cap, the sum over its leaves
  *             u       e (v - m) / (N s); the code is u rounded toward zero, at most Q
  * Invariant   |trunc(u)| <= |u| and keeps its sign: no sum of codes exceeds that of u. What rounding
- *             of real sums leaves over is settled in integers (weights_fit.c).
+ *             of real sums leaves over is settled in integers (weights_nearest.c).
  * Gradient    straight through the rounding: du as if the code were u, dw/ds = code - u, both inside
  *             the range; smooth and exact from u to v, t and d.
  * Differs     from [1], [2]: registers of tiles have norms of their own; caps come from the input's
@@ -28,7 +28,7 @@
 #include "train/weights_parts.h"
 
 #define LN2       0.69314718055994530942
-#define TOLERANCE (BRIM_FIT_ONE / 4096) /* below the next code that counts as it */
+#define TOLERANCE (BRIM_NEAREST_ONE / 4096) /* below the next code that counts as it */
 
 double brim_normed_cap(const struct brim_weights *w, const struct brim_limit *l)
 {
@@ -112,11 +112,11 @@ void brim_normed_forward(struct brim_weights *w, size_t c, struct brim_weights_s
         for (size_t k = 0; k < n; k++) {
             s->row[k] = v[at + k] - mean;
         }
-        brim_weights_fixed(s->row, n, (float)(factor * BRIM_FIT_ONE),
+        brim_weights_fixed(s->row, n, (float)(factor * BRIM_NEAREST_ONE),
                            keep == NULL ? NULL : keep + at, s->u + at);
     }
     brim_weights_round(s->u, w->k, TOLERANCE, w->qmax, s->q);
-    brim_fit_row(&s->fit, s->u, s->q, NULL);
+    brim_nearest_row(&s->nearest, s->u, s->q, NULL);
 }
 
 /* d loss / d norms in use -> d loss / d t, and what flows to s; `slope` is overwritten. */

@@ -11,7 +11,7 @@
 #define BRIM_TRAIN_WEIGHTS_PARTS_H
 
 #include "train/weights.h"
-#include "train/weights_fit.h"
+#include "train/weights_nearest.h"
 
 enum brim_weights_kind { BRIM_WEIGHTS_FREE, BRIM_WEIGHTS_LATENT, BRIM_WEIGHTS_NORMED };
 
@@ -23,7 +23,7 @@ struct brim_weights_group {
 
 /* Of one thread. */
 struct brim_weights_scratch {
-    struct brim_fit fit;
+    struct brim_nearest nearest;
     int32_t *u, *q;                   /* [k] */
     float *row;                       /* [k] */
     float *masked;                    /* [k] gradient of what is not pruned */
@@ -51,7 +51,7 @@ struct brim_weights {
     /* Of the last forward. */
     int16_t *codes; /* [n][k] */
     float *scale;   /* [n] */
-    int32_t *price; /* [n][registers][2] LATENT, see brim_fit_row() */
+    int32_t *price; /* [n][registers][2] LATENT, see brim_nearest_row() */
 
     /* NORMED: a leaf is a register of the innermost stage that can overflow, or the whole row. */
     size_t leaf, leaves; /* products of one; how many */
@@ -72,7 +72,7 @@ static inline const uint8_t *brim_weights_keep(const struct brim_weights *w, siz
     return w->keep == NULL ? NULL : w->keep + c * w->k;
 }
 
-/* u = x * factor in fixed point, 0 where pruned; |u| <= BRIM_FIT_MAX. */
+/* u = x * factor in fixed point, 0 where pruned; |u| <= BRIM_NEAREST_MAX. */
 void brim_weights_fixed(const float *x, size_t n, float factor, const uint8_t *keep, int32_t *u);
 /* q = u rounded, up from `offset` below the next code in magnitude, at most qmax. */
 void brim_weights_round(const int32_t *u, size_t n, int32_t offset, int32_t qmax, int32_t *q);

@@ -41,7 +41,7 @@ static void project_latent(struct brim_weights *w, size_t c)
             const int32_t paid = price[2 * (l->first + k / l->tile) + (v[k] < 0.0F)];
             dear = paid > dear ? paid : dear;
         }
-        const float off = w->scale[c] * (float)dear / (float)BRIM_FIT_ONE;
+        const float off = w->scale[c] * (float)dear / (float)BRIM_NEAREST_ONE;
         const float left = fabsf(v[k]) > off ? fabsf(v[k]) - off : 0.0F;
         v[k] = v[k] < 0.0F ? -left : left;
     }

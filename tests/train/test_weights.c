@@ -193,9 +193,9 @@ static void counter_example_is_settled(void **state)
     f.w->mean[0] = 0.0;
     f.w->norm[0] = 16.0;
     struct brim_weights_scratch *s = &f.w->scratch[0];
-    const int32_t u[2] = {8 * BRIM_FIT_ONE, 8 * BRIM_FIT_ONE};
+    const int32_t u[2] = {8 * BRIM_NEAREST_ONE, 8 * BRIM_NEAREST_ONE};
     int32_t q[2] = {8, 8};
-    brim_fit_row(&s->fit, u, q, NULL);
+    brim_nearest_row(&s->nearest, u, q, NULL);
     assert_true(q[0] + q[1] == 8); /* 127 / 15 */
     brim_weights_codes(f.w, codes, &got);
     assert_true(codes[0] == 0 && codes[1] == 0); /* what centring leaves of equal weights */
@@ -269,20 +269,21 @@ static void codes_to_start_from(struct fixture *f, struct brim_rng *r, int16_t *
     const int32_t qmax = (1 << (f->spec.bits - 1)) - 1;
     struct brim_budget_plan plan;
     struct brim_arena arena;
-    struct brim_fit fit;
+    struct brim_nearest fit;
 
     ASSERT_OK(f->ctx,
               brim_budget_compile(f->ctx, &f->spec.datapath, f->spec.k, qmax, range, &plan));
     brim_arena_init(&arena, f->ctx);
-    ASSERT_OK(f->ctx, brim_fit_init(&fit, &arena, &plan, f->spec.k, qmax));
+    ASSERT_OK(f->ctx, brim_nearest_init(&fit, &arena, &plan, f->spec.k, qmax));
     for (size_t c = 0; c < f->spec.n; c++) {
         int32_t u[256], q[256];
         for (size_t k = 0; k < f->spec.k; k++) {
-            u[k] = (int32_t)(brim_rng_normal(r) * (double)qmax * BRIM_FIT_ONE / 3);
-            q[k] = (int32_t)brim_clip_i64((u[k] + BRIM_FIT_HALF) >> BRIM_FIT_BITS, -qmax, qmax);
+            u[k] = (int32_t)(brim_rng_normal(r) * (double)qmax * BRIM_NEAREST_ONE / 3);
+            q[k] = (int32_t)brim_clip_i64((u[k] + BRIM_NEAREST_HALF) >> BRIM_NEAREST_BITS, -qmax,
+                                          qmax);
             q[k] = u[k] > 0 && q[k] < 0 ? 0 : u[k] < 0 && q[k] > 0 ? 0 : q[k];
         }
-        brim_fit_row(&fit, u, q, NULL);
+        brim_nearest_row(&fit, u, q, NULL);
         for (size_t k = 0; k < f->spec.k; k++) {
             codes[c * f->spec.k + k] = (int16_t)q[k];
         }

@@ -234,7 +234,7 @@ static long paid_by(const struct brim_weights *w, size_t c, size_t k, double *la
         const struct brim_limit *l = &w->plan.limit[i];
         const size_t number = 2 * (l->first + k / l->tile) + sign;
         const double price =
-            (double)w->price[2 * c * w->plan.n_registers + number] / (double)BRIM_FIT_ONE;
+            (double)w->price[2 * c * w->plan.n_registers + number] / (double)BRIM_NEAREST_ONE;
         if (price > *lambda) {
             *lambda = price;
             found = (long)number;

@@ -1,4 +1,4 @@
-/* weights_fit.c - Euclidean projection onto the integer points of the budget.
+/* weights_nearest.c - Euclidean projection onto the integer points of the budget.
  * SPDX-License-Identifier: Apache-2.0
  *
  * Symbols     mu, nu    range of the input codes, mu <= 0 <= nu
@@ -22,8 +22,8 @@
  * Example     u = (2.4, 1.4, 0.6, -3), codes (2, 1, 1, -3), inputs 0..1, 3 bits: the positive units
  *             cost (1.9, 0.9), 0.9 and 0.1; 4 of 3 are there and the third code goes. Inputs 0..127,
  *             9 bits: 2 of each sign; of the two at 0.9 the later goes: (2, 0, 0, -2): tests/train/
- *             test_weights_fit.c: worked_example. */
-#include "train/weights_fit.h"
+ *             test_weights_nearest.c: worked_example. */
+#include "train/weights_nearest.h"
 
 #include <string.h>
 
@@ -49,12 +49,12 @@ static void lone_budgets(const struct brim_budget_plan *plan, const struct brim_
     }
 }
 
-brim_status brim_fit_init(struct brim_fit *f, struct brim_arena *arena,
-                          const struct brim_budget_plan *plan, size_t k, int32_t qmax)
+brim_status brim_nearest_init(struct brim_nearest *f, struct brim_arena *arena,
+                              const struct brim_budget_plan *plan, size_t k, int32_t qmax)
 {
     int64_t units = 0;
 
-    *f = (struct brim_fit){.plan = plan, .k = k};
+    *f = (struct brim_nearest){.plan = plan, .k = k};
     f->magnitude = brim_arena_alloc(arena, k, sizeof(int32_t));
     f->cap = brim_arena_alloc(arena, k, sizeof(int32_t));
     for (size_t i = 0; i < plan->n_limits; i++) {
@@ -116,13 +116,13 @@ BRIM_CLONES static int32_t sum_priced(const int32_t *restrict magnitude,
 
     for (size_t i = 0; i < n; i++) {
         const int32_t left = magnitude[i] > price ? magnitude[i] - price : 0;
-        const int32_t code = left >> BRIM_FIT_BITS;
+        const int32_t code = left >> BRIM_NEAREST_BITS;
         sum += code < cap[i] ? code : cap[i];
     }
     return sum;
 }
 
-static int64_t sum_at(const struct brim_fit *f, size_t n, int32_t price)
+static int64_t sum_at(const struct brim_nearest *f, size_t n, int32_t price)
 {
     int64_t sum = 0;
 
@@ -133,14 +133,14 @@ static int64_t sum_at(const struct brim_fit *f, size_t n, int32_t price)
 }
 
 /* The codes of one sign (0: positive, 1: negative), in K order. */
-static size_t gather(const struct brim_fit *f, const int32_t *u, const int32_t *q, size_t n,
+static size_t gather(const struct brim_nearest *f, const int32_t *u, const int32_t *q, size_t n,
                      int sign)
 {
     size_t m = 0;
 
     for (size_t i = 0; i < n; i++) {
         const int32_t code = sign == 0 ? q[i] : -q[i];
-        f->magnitude[m] = (sign == 0 ? u[i] : -u[i]) + BRIM_FIT_HALF;
+        f->magnitude[m] = (sign == 0 ? u[i] : -u[i]) + BRIM_NEAREST_HALF;
         f->cap[m] = code;
         m += code > 0;
     }
@@ -149,13 +149,13 @@ static size_t gather(const struct brim_fit *f, const int32_t *u, const int32_t *
 
 static int32_t priced(int32_t magnitude, int32_t price, int32_t cap)
 {
-    const int32_t code = magnitude > price ? (magnitude - price) >> BRIM_FIT_BITS : 0;
+    const int32_t code = magnitude > price ? (magnitude - price) >> BRIM_NEAREST_BITS : 0;
 
     return code < cap ? code : cap;
 }
 
 /* Take the cheapest units of one sign until no more than `most` are left; the price of the last. */
-static int32_t reduce_sign(const struct brim_fit *f, const int32_t *u, int32_t *q, size_t n,
+static int32_t reduce_sign(const struct brim_nearest *f, const int32_t *u, int32_t *q, size_t n,
                            int sign, int64_t most)
 {
     const size_t m = gather(f, u, q, n, sign);
@@ -211,7 +211,7 @@ static void sort_units(int32_t *key, int32_t *spare, size_t n)
 }
 
 /* What each unit of one sign costs, ascending: |u| + 1/2 - i for the i-th, in 1/ONE. */
-static size_t list_units(const struct brim_fit *f, const int32_t *u, const int32_t *q, size_t n,
+static size_t list_units(const struct brim_nearest *f, const int32_t *u, const int32_t *q, size_t n,
                          int sign)
 {
     const size_t m = gather(f, u, q, n, sign);
@@ -219,7 +219,7 @@ static size_t list_units(const struct brim_fit *f, const int32_t *u, const int32
 
     for (size_t i = 0; i < m; i++) {
         for (int32_t j = 1; j <= f->cap[i]; j++) {
-            f->unit[sign][units++] = f->magnitude[i] - j * BRIM_FIT_ONE;
+            f->unit[sign][units++] = f->magnitude[i] - j * BRIM_NEAREST_ONE;
         }
     }
     sort_units(f->unit[sign], f->unit[2], units);
@@ -227,7 +227,7 @@ static size_t list_units(const struct brim_fit *f, const int32_t *u, const int32
 }
 
 /* The cheapest way to share a register between the signs: how many units each keeps. */
-static void share(const struct brim_fit *f, const struct brim_limit *l, const size_t units[2],
+static void share(const struct brim_nearest *f, const struct brim_limit *l, const size_t units[2],
                   int64_t most[2])
 {
     const int64_t nu = f->plan->x_max;
@@ -253,7 +253,7 @@ static void share(const struct brim_fit *f, const struct brim_limit *l, const si
 }
 
 /* Make one register hold its codes. */
-static void reduce(const struct brim_fit *f, const struct brim_limit *l, const int32_t *u,
+static void reduce(const struct brim_nearest *f, const struct brim_limit *l, const int32_t *u,
                    int32_t *q, size_t n, int32_t price[2])
 {
     int64_t sum[2], most[2];
@@ -279,7 +279,7 @@ static void reduce(const struct brim_fit *f, const struct brim_limit *l, const i
     }
 }
 
-void brim_fit_row(const struct brim_fit *f, const int32_t *u, int32_t *q, int32_t *price)
+void brim_nearest_row(const struct brim_nearest *f, const int32_t *u, int32_t *q, int32_t *price)
 {
     const struct brim_budget_plan *plan = f->plan;
 

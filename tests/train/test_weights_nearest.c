@@ -1,9 +1,9 @@
-/* test_weights_fit.c - the nearest codes that a datapath holds. SPDX-License-Identifier: Apache-2.0 */
+/* test_weights_nearest.c - the nearest codes that a datapath holds. SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "base/rng.h"
 #include "testing.h"
-#include "train/weights_fit.h"
+#include "train/weights_nearest.h"
 
 #define MOST 64
 
@@ -17,14 +17,14 @@ static int64_t distance(const int32_t *u, const int32_t *q, size_t k)
     int64_t sum = 0;
 
     for (size_t i = 0; i < k; i++) {
-        sum += square((int64_t)u[i] - (int64_t)q[i] * BRIM_FIT_ONE);
+        sum += square((int64_t)u[i] - (int64_t)q[i] * BRIM_NEAREST_ONE);
     }
     return sum;
 }
 
 static int32_t nearest(int32_t u, int32_t qmax)
 {
-    const int32_t code = (abs(u) + BRIM_FIT_HALF) >> BRIM_FIT_BITS;
+    const int32_t code = (abs(u) + BRIM_NEAREST_HALF) >> BRIM_NEAREST_BITS;
     const int32_t most = code < qmax ? code : qmax;
 
     return u < 0 ? -most : most;
@@ -43,7 +43,7 @@ struct problem {
 static bool solve(brim_ctx *ctx, struct problem *p, int32_t *q, int32_t *price)
 {
     struct brim_arena arena;
-    struct brim_fit fit;
+    struct brim_nearest fit;
     const brim_status status = brim_budget_compile(ctx, &p->dp, p->k, p->qmax, p->range, &p->plan);
 
     if (status != BRIM_OK) {
@@ -52,11 +52,11 @@ static bool solve(brim_ctx *ctx, struct problem *p, int32_t *q, int32_t *price)
         return false;
     }
     brim_arena_init(&arena, ctx);
-    ASSERT_OK(ctx, brim_fit_init(&fit, &arena, &p->plan, p->k, p->qmax));
+    ASSERT_OK(ctx, brim_nearest_init(&fit, &arena, &p->plan, p->k, p->qmax));
     for (size_t i = 0; i < p->k; i++) {
         q[i] = nearest(p->u[i], p->qmax);
     }
-    brim_fit_row(&fit, p->u, q, price);
+    brim_nearest_row(&fit, p->u, q, price);
     brim_arena_free(&arena);
     return true;
 }
@@ -69,7 +69,7 @@ static bool certified(brim_ctx *ctx, const struct problem *p, const int32_t *q)
     return brim_datapath_fits(&p->dp, need);
 }
 
-/* The example of weights_fit.c. */
+/* The example of weights_nearest.c. */
 static void worked_example(void **state)
 {
     brim_ctx *ctx = testing_ctx(1);
@@ -79,13 +79,13 @@ static void worked_example(void **state)
     (void)state;
     ASSERT_OK(ctx, brim_datapath_parse(ctx, "3", &p.dp)); /* 3 at most, -4 at least */
     for (size_t i = 0; i < 4; i++) {
-        p.u[i] = p.u[i] * BRIM_FIT_ONE / 10;
+        p.u[i] = p.u[i] * BRIM_NEAREST_ONE / 10;
     }
     assert_true(solve(ctx, &p, q, price)); /* 4 of 3: the third goes */
     assert_true(q[0] == 2 && q[1] == 1 && q[2] == 0 && q[3] == -3);
-    assert_int_equal(price[0], p.u[2] + BRIM_FIT_HALF - BRIM_FIT_ONE + 1);
+    assert_int_equal(price[0], p.u[2] + BRIM_NEAREST_HALF - BRIM_NEAREST_ONE + 1);
     assert_int_equal(price[1], 0);
-    p.u[0] = p.u[1] + BRIM_FIT_ONE; /* equal to the last unit */
+    p.u[0] = p.u[1] + BRIM_NEAREST_ONE; /* equal to the last unit */
     p.range[1] = 127;
     ASSERT_OK(ctx, brim_datapath_parse(ctx, "9", &p.dp)); /* 2 of either sign */
     assert_true(solve(ctx, &p, q, price));
@@ -121,9 +121,9 @@ static int64_t exhaustive(brim_ctx *ctx, const struct problem *p)
 static void fill(struct brim_rng *r, struct problem *p, double reach)
 {
     for (size_t i = 0; i < p->k; i++) {
-        p->u[i] = (int32_t)(brim_rng_normal(r) * reach * BRIM_FIT_ONE);
+        p->u[i] = (int32_t)(brim_rng_normal(r) * reach * BRIM_NEAREST_ONE);
         if (brim_rng_below(r, 3) == 0) { /* ties */
-            p->u[i] = p->u[i] / BRIM_FIT_HALF * BRIM_FIT_HALF;
+            p->u[i] = p->u[i] / BRIM_NEAREST_HALF * BRIM_NEAREST_HALF;
         }
     }
 }
@@ -165,17 +165,17 @@ static void check_prices(const struct problem *p, const int32_t *q, const int32_
 {
     for (size_t i = 0; i < p->k; i++) {
         const int sign = p->u[i] < 0;
-        const int32_t magnitude = abs(p->u[i]) + BRIM_FIT_HALF;
+        const int32_t magnitude = abs(p->u[i]) + BRIM_NEAREST_HALF;
         int32_t dear = 0;
         for (size_t j = 0; j < p->plan.n_limits; j++) {
             const struct brim_limit *l = &p->plan.limit[j];
             const int32_t paid = price[2 * (l->first + i / l->tile) + (size_t)sign];
             dear = paid > dear ? paid : dear;
         }
-        const int32_t left = magnitude > dear ? (magnitude - dear) >> BRIM_FIT_BITS : 0;
+        const int32_t left = magnitude > dear ? (magnitude - dear) >> BRIM_NEAREST_BITS : 0;
         const int32_t code = left < p->qmax ? left : p->qmax;
         const int32_t more = abs(q[i]) - code;
-        assert_true(more == 0 || (more == 1 && (magnitude - dear + 1) % BRIM_FIT_ONE == 0));
+        assert_true(more == 0 || (more == 1 && (magnitude - dear + 1) % BRIM_NEAREST_ONE == 0));
     }
 }
 
@@ -225,7 +225,7 @@ static void large_numbers_hold(void **state)
         (void)snprintf(text, sizeof text, "%u", width);
         ASSERT_OK(ctx, brim_datapath_parse(ctx, text, &p.dp));
         for (size_t i = 0; i < p.k; i++) {
-            p.u[i] = i % 2 == 0 ? BRIM_FIT_MAX : -BRIM_FIT_MAX;
+            p.u[i] = i % 2 == 0 ? BRIM_NEAREST_MAX : -BRIM_NEAREST_MAX;
         }
         if (solve(ctx, &p, q, price)) {
             assert_true(certified(ctx, &p, q));
