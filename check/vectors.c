@@ -133,7 +133,7 @@ static bool known_factors(struct check *c, const struct model *m, const struct n
         t == NULL || (t->type != TYPE_UINT8 && t->type != TYPE_UINT16) ? NULL : tensor_ints(c, t);
 
     if (code == NULL || node_input(outer, 2)[0] != '\0' || node_int(dq, "axis", 1) != 1 ||
-        node_int(dq, "block_size", 0) != 0 || t->count % l->groups != 0 ||
+        node_int(dq, "block_size", 0) != 0 || t->count == 0 || t->count % l->groups != 0 ||
         t->count / l->groups % l->vector != 0 || l->k % (t->count / l->groups) != 0) {
         return check_broken(c, "the inputs' integer scales are not one for every channel");
     }

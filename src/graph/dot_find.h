@@ -18,8 +18,8 @@ struct candidate {
     const struct brim_node *node;
     int32_t x, x_scale, x_zero;
     int32_t w, w_scale, w_zero;
-    int code_axis;  /* of those outputs */
     int32_t w_code; /* two-level: integer scales of blocks, and w_scale then belongs to outputs */
+    int code_axis;  /* of those outputs, in w_code */
     int32_t bias, bias_scale; /* bias_scale -1: a float bias, or int32 in the product's units */
     int32_t x_code;           /* inputs with vectors: integer scales of the channels */
     bool dynamic;             /* or a grid whose integer scales are found at run time */
