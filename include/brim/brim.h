@@ -14,5 +14,6 @@
 #include <brim/prune.h>
 #include <brim/quantize.h>
 #include <brim/run.h>
+#include <brim/target.h>
 
 #endif

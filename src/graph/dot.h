@@ -57,6 +57,8 @@ struct brim_dot {
 
     /* CODES: weight codes [n][k] in K order, weight zero point already subtracted. */
     const int32_t *w;
+    const int32_t *w_zero;            /* [n] the zero points; NULL: all 0 */
+    enum brim_dtype w_dtype, x_dtype; /* the types that store the codes */
     size_t vector;        /* products that share a scale of their own; 0 = one scale per output */
     const float *w_scale; /* [n]; of single-level vectors [n][ceil(k/vector)] */
     const uint32_t

@@ -228,6 +228,26 @@ static brim_status copy_codes(const struct finder *f, const struct candidate *c,
     return BRIM_OK;
 }
 
+/* The zero points that were subtracted, where one is not 0. */
+static brim_status copy_zeros(const struct finder *f, const struct candidate *c, struct brim_dot *d)
+{
+    const struct brim_tensor *zero = constant(f, c->w_zero);
+    bool any = false;
+
+    for (size_t n = 0; n < d->n && !any; n++) {
+        any = zero_at(zero, n) != 0;
+    }
+    int32_t *to = any ? brim_arena_alloc(f->arena, d->n, sizeof *to) : NULL;
+    if (any && to == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t n = 0; any && n < d->n; n++) {
+        to[n] = (int32_t)zero_at(zero, n);
+    }
+    d->w_zero = to;
+    return BRIM_OK;
+}
+
 /* alpha of a Gemm multiplies the product, as a scale does. */
 static float alpha_of(const struct brim_node *n)
 {
@@ -367,6 +387,8 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     d->codes = true;
     d->x = c->x;
     d->weight = c->w;
+    d->w_dtype = w->type.dtype;
+    d->x_dtype = f->g->values[c->x].type.dtype;
     d->bias_value = c->bias;
     d->x_scale = scale_at(constant(f, c->x_scale), 0);
     d->x_zero = zero_at(constant(f, c->x_zero), 0);
@@ -378,6 +400,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     }
     bool fits;
     BRIM_TRY(copy_codes(f, c, d, found));
+    BRIM_TRY(copy_zeros(f, c, d));
     BRIM_TRY(brim_dot_copy_factors(f, c, d));
     BRIM_TRY(brim_dot_copy_inputs(f, c, d, &fits));
     *found = *found && fits;
