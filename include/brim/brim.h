@@ -15,5 +15,6 @@
 #include <brim/quantize.h>
 #include <brim/run.h>
 #include <brim/target.h>
+#include <brim/tflite.h>
 
 #endif

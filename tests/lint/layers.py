@@ -5,7 +5,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOW = ["base", "datapath", "kernels", "graph", "target", "data", "onnx", "run"]
+LOW = ["base", "datapath", "kernels", "graph", "target", "data", "onnx", "tflite", "run"]
 STAGES = ["calibrate", "prune", "quantize", "certify", "train"]
 MAY = {
     "base": ["base"],
@@ -15,6 +15,7 @@ MAY = {
     "target": ["base", "datapath", "graph", "target"],
     "data": ["base", "data"],
     "onnx": ["base", "datapath", "kernels", "graph", "onnx"],
+    "tflite": ["base", "datapath", "kernels", "graph", "tflite"],
     "run": LOW,
     **{stage: LOW + [stage] for stage in STAGES},
     # certify sees only integers: never how the weights were made.
