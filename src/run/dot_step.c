@@ -141,16 +141,12 @@ static void emit_codes(const struct brim_dot_step *s, const struct emit *e)
 
 static void emit(const struct brim_dot_step *s, const struct emit *e)
 {
-    switch (s->emit) {
-    case BRIM_EMIT_FLOAT:
+    if (s->emit == BRIM_EMIT_FLOAT) {
         emit_float(s, e);
-        break;
-    case BRIM_EMIT_CODES:
+    } else if (s->emit == BRIM_EMIT_CODES) {
         emit_codes(s, e);
-        break;
-    case BRIM_EMIT_ACC:
+    } else {
         emit_acc(s, e);
-        break;
     }
 }
 
