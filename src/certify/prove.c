@@ -49,8 +49,8 @@ static size_t integer_stages(const struct brim_dot *d, const brim_datapath *dp)
     return i + 1;
 }
 
-static brim_status outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
-                                 const brim_range *sum, brim_range *outside)
+brim_status brim_outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
+                               const brim_range *sum, brim_range *outside)
 {
     int64_t total = 0, shift;
 
@@ -93,7 +93,7 @@ static brim_status bound_channel(brim_ctx *ctx, const struct brim_dot *d, size_t
     if (s != BRIM_OK) {
         return brim_fail_at(ctx, s, "channel %zu", c);
     }
-    BRIM_TRY(outside_range(ctx, d, c, &sum, &outside));
+    BRIM_TRY(brim_outside_range(ctx, d, c, &sum, &outside));
     for (size_t i = 0; i < integer_stages(d, &out->datapath); i++) {
         if (need[i] > out->datapath.stage[i].width && t->bad_channel[i] == d->n) {
             t->bad_channel[i] = c;
@@ -185,6 +185,18 @@ static brim_status find_witness(struct brim_arena *arena, const struct brim_dot 
     return BRIM_OK;
 }
 
+int64_t brim_outside_input(const struct brim_dot *d, size_t c, bool high, int32_t *x)
+{
+    int64_t y = d->bias_q != NULL ? d->bias_q[c] : 0;
+
+    for (size_t i = 0; i < d->k; i++) {
+        const int64_t w = counted(d, c, i);
+        x[i] = (int32_t)(w == 0 ? 0 : (w > 0) == high ? d->x_max : d->x_min);
+        y += w * (x[i] - d->x_zero);
+    }
+    return y;
+}
+
 /* The sum fits its registers but not the 32 bits behind them: the input that shows it. */
 static brim_status find_outside_witness(struct brim_arena *arena, const struct brim_dot *d,
                                         const struct tally *t, brim_certificate_layer *out)
@@ -192,16 +204,11 @@ static brim_status find_outside_witness(struct brim_arena *arena, const struct b
     brim_witness *witness = brim_arena_zalloc(arena, 1, sizeof *witness);
     int32_t *x = brim_arena_zalloc(arena, d->k, sizeof *x);
     const bool high = t->outside.hi > brim_register_max(BRIM_OUTSIDE_BITS);
-    int64_t y = d->bias_q != NULL ? d->bias_q[t->outside_channel] : 0;
 
     if (witness == NULL || x == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    for (size_t i = 0; i < d->k; i++) {
-        const int64_t w = counted(d, t->outside_channel, i);
-        x[i] = (int32_t)(w == 0 ? 0 : (w > 0) == high ? d->x_max : d->x_min);
-        y += w * (x[i] - d->x_zero);
-    }
+    const int64_t y = brim_outside_input(d, t->outside_channel, high, x);
     if (y != (high ? t->outside.hi : t->outside.lo)) {
         return brim_fail(arena->ctx, BRIM_ERR_INTERNAL,
                          "channel %zu: the witness does not reach its bound", t->outside_channel);

@@ -59,17 +59,24 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
     s->bias = s->emit == BRIM_EMIT_FLOAT ? d->bias : NULL;
     const bool counts = plan->count && !s->total;
     const bool observed = plan->observe && d->vector == 0 && !s->total;
-    const struct brim_dot_kernel_params p = {.w = d->w,
-                                             .n = d->n,
-                                             .k = d->k,
-                                             .groups = d->groups,
-                                             .x_min = brim_min_i64(d->x_min, d->x_zero),
-                                             .x_max = brim_max_i64(d->x_max, d->x_zero),
-                                             .datapath = s->total ? NULL : s->datapath,
-                                             .factor = d->factor,
-                                             .vector = d->vector,
-                                             .count = counts || observed};
-    BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
+    struct brim_dot_kernel_params p = {.w = d->w,
+                                       .n = d->n,
+                                       .k = d->k,
+                                       .groups = d->groups,
+                                       .x_min = brim_min_i64(d->x_min, d->x_zero),
+                                       .x_max = brim_max_i64(d->x_max, d->x_zero),
+                                       .datapath = s->total ? NULL : s->datapath,
+                                       .factor = d->factor,
+                                       .vector = d->vector,
+                                       .count = counts || observed};
+    struct brim_arena slots;
+    brim_arena_init(&slots, plan->ctx);
+    brim_status status = plan->target != NULL ? brim_dot_step_walk(plan, s, &slots, &p) : BRIM_OK;
+    if (status == BRIM_OK) {
+        status = brim_dot_kernel_create(plan->ctx, &p, &s->kernel);
+    }
+    brim_arena_free(&slots);
+    BRIM_TRY(status);
     s->observed = observed && brim_dot_kernel_has_extremes(s->kernel);
     return s->counter == NULL && brim_dot_kernel_is_total(s->kernel)
                ? brim_dot_total_prepare(plan, s)
@@ -194,6 +201,7 @@ struct job {
     int32_t *range; /* [3][block][n / groups] for the observer, or NULL */
     struct brim_tensor *y;
     int64_t *value; /* [block][n / groups] */
+    int32_t *slots; /* [block][slots] of a target's walk, or NULL */
     void *scratch;  /* the kernel's */
     size_t block, per_group;
     enum brim_dot_codes codes; /* what the kernel is given */
@@ -219,6 +227,16 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
     if (j->observer != NULL) {
         j->range = brim_arena_alloc(scratch, values, 3 * sizeof *j->range);
         if (j->range == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
+    if (j->s->walk != NULL) {
+        size_t slots;
+        if (!brim_mul_size(j->block, j->s->walk->slots, &slots)) {
+            return brim_fail(scratch->ctx, BRIM_ERR_NOMEM, "out of memory: too many products");
+        }
+        j->slots = brim_arena_alloc(scratch, slots, sizeof *j->slots);
+        if (j->slots == NULL) {
             return BRIM_ERR_NOMEM;
         }
     }
@@ -266,6 +284,20 @@ static void observe_block(const struct job *j, const struct block *b)
     j->observer(j->user, &seen);
 }
 
+/* As a target's kernels do it: rows in the order of their walk, and what the operands are moved by
+ * taken off. */
+static void run_walk(const struct job *j, const struct brim_dot_rows *codes)
+{
+    struct brim_dot_rows rows = *codes;
+
+    rows.x = j->slots;
+    rows.codes = BRIM_DOT_INT32;
+    rows.x_stride = j->s->walk->slots;
+    brim_walk_rows(j->s, codes, j->slots);
+    brim_dot_kernel_run(j->s->kernel, &rows);
+    brim_walk_totals(j->s, codes, &rows);
+}
+
 static void run_block(const struct job *j, const struct block *b)
 {
     const struct brim_dot_rows rows = {.group = b->group,
@@ -284,6 +316,8 @@ static void run_block(const struct job *j, const struct block *b)
     }
     if (j->observer != NULL) {
         observe_block(j, b);
+    } else if (j->s->walk != NULL) {
+        run_walk(j, &rows);
     } else {
         brim_dot_kernel_run(j->s->kernel, &rows);
     }

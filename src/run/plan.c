@@ -329,6 +329,8 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
     }
     plan->count = p->count;
     plan->observe = p->observe;
+    plan->target = p->target;
+    BRIM_TRY(brim_plan_check_target(plan));
     plan->max_in = plan->max_out = 1;
     plan->wanted = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->wanted);
     plan->needed = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->needed);

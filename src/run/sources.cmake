@@ -1,4 +1,4 @@
-target_sources(brim PRIVATE src/run/code_step.c src/run/dot_step.c src/run/dot_total.c src/run/vector_step.c
+target_sources(brim PRIVATE src/run/code_step.c src/run/dot_step.c src/run/dot_total.c src/run/vector_step.c src/run/walk_step.c
                             src/run/exec.c src/run/fuse.c src/run/plan_layout.c src/run/op_fail.c src/run/plan.c src/run/plan_choice.c)
 # How operators are computed: one file per family.
 target_sources(brim PRIVATE src/run/ops/binary.c src/run/ops/cast.c src/run/ops/copy.c

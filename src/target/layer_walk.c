@@ -56,7 +56,8 @@ struct runs {
 
 static struct runs runs_of(const brim_walk *w, const struct brim_dot *d, size_t tile)
 {
-    const size_t positions = d->kind == BRIM_DOT_CONV ? (size_t)(d->conv.kh * d->conv.kw) : 1;
+    const size_t positions =
+        d->kind == BRIM_DOT_CONV && d->k > 0 ? (size_t)(d->conv.kh * d->conv.kw) : 1;
     const size_t channels = d->k / positions;
     struct runs r = {positions, channels, channels, 1, 0, 0};
 
@@ -125,17 +126,23 @@ static void weight_operands(struct brim_layer_walk *walk)
     walk->w_max = greatest + walk->w_type_shift;
 }
 
+brim_status brim_layer_walk_check(brim_ctx *ctx, const struct brim_dot *dot)
+{
+    if (dot->vector > 0 || dot->x_code != NULL || dot->x_scale_bits > 0) {
+        return brim_fail(ctx, BRIM_ERR_UNSUPPORTED,
+                         "layer '%s': has scales for vectors of products, which no target adds up",
+                         dot->name);
+    }
+    return BRIM_OK;
+}
+
 brim_status brim_layer_walk(struct brim_arena *arena, const brim_target *target,
                             const struct brim_dot *dot, struct brim_layer_walk *walk)
 {
     const brim_walk *w = walk_of(target, dot);
     const brim_operand *x = &target->input;
 
-    if (dot->vector > 0 || dot->x_code != NULL || dot->x_scale_bits > 0) {
-        return brim_fail(arena->ctx, BRIM_ERR_UNSUPPORTED,
-                         "layer '%s': has scales for vectors of products, which no target adds up",
-                         dot->name);
-    }
+    BRIM_TRY(brim_layer_walk_check(arena->ctx, dot));
     *walk = (struct brim_layer_walk){.target = target, .dot = dot};
     walk->wide = w->wide || (x->fit == BRIM_FIT_WIDE && is_other(dot->x_dtype, x)) ||
                  (target->weight.fit == BRIM_FIT_WIDE && is_other(dot->w_dtype, &target->weight));

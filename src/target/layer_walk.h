@@ -37,8 +37,11 @@ struct brim_layer_walk {
     bool w_raw;           /* w' has its zero point in it */
 };
 
+/* BRIM_ERR_UNSUPPORTED: the layer has scales for vectors of products, which no target has. */
+BRIM_NODISCARD brim_status brim_layer_walk_check(brim_ctx *ctx, const struct brim_dot *dot);
+
 /* How `target` walks the CODES layer `dot`, which both must outlive `walk`; arrays from `arena`.
- * BRIM_ERR_UNSUPPORTED: the layer has scales for vectors of products, which no target has. */
+ * Fails as brim_layer_walk_check() does. */
 BRIM_NODISCARD brim_status brim_layer_walk(struct brim_arena *arena, const brim_target *target,
                                            const struct brim_dot *dot,
                                            struct brim_layer_walk *walk);

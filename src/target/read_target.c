@@ -189,6 +189,12 @@ static brim_status check_whole(brim_ctx *ctx, const brim_target *t)
         }
     }
     for (size_t i = 0; i < t->datapath.n_stages; i++) {
+        if (t->datapath.stage[i].mode > BRIM_MODE_SATURATE) {
+            return brim_fail(ctx, BRIM_ERR_FILE,
+                             "field 'datapath': stage %zu: expected a register that wraps or "
+                             "saturates (s)",
+                             i + 1);
+        }
         if (t->any_order && t->datapath.stage[i].tile > 0 && i > 0) {
             return brim_fail(ctx, BRIM_ERR_FILE,
                              "field 'order': \"any\" is for at most one stage with tiles");
