@@ -62,6 +62,9 @@
 #define FETCH(quads)                                                                               \
     for (size_t i = 0; i < (quads) / 2; i++) {                                                     \
         __builtin_prefetch(ahead);                                                                 \
+        if (rows > 8) { /* more than a line for two quads */                                       \
+            __builtin_prefetch(ahead + 64);                                                        \
+        }                                                                                          \
         ahead += 2 * ahead_step;                                                                   \
         __builtin_prefetch(to_come, 0, 2);                                                         \
         if (PANEL_VECTORS < vectors) {                                                             \
