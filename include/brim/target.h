@@ -54,6 +54,10 @@ typedef struct brim_target {
     brim_walk convolution; /**< also grouped ones, each group by itself */
     brim_walk depthwise;   /**< groups of one input and one output channel */
     brim_walk matrix;      /**< Gemm and MatMul */
+    /** Operators that take other kernels, which are exact: "ConvInteger", or "QLinearConv:int8" where
+     *  only inputs of that type do. */
+    const char *const *wide_operators;
+    size_t n_wide_operators;
     unsigned outside; /**< bits that hold sum, zero-point correction and bias together, 2..64 */
     const char *project, *file; /**< where this was read */
 } brim_target;

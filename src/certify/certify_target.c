@@ -120,6 +120,7 @@ static brim_status extreme_layer(const struct brim_graph *g, const struct brim_n
         return BRIM_OK;
     }
     *d = (struct brim_dot){.name = n->name,
+                           .op_type = n->op_type,
                            .kind = BRIM_DOT_MATMUL,
                            .codes = true,
                            .n = 2,

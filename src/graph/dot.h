@@ -46,7 +46,7 @@ struct brim_conv_geometry { /* 1-D convolutions have height 1 */
 
 struct brim_dot {
     size_t node; /* the Conv/Gemm/MatMul/QLinear... node */
-    const char *name;
+    const char *name, *op_type;
     enum brim_dot_kind kind;
     bool codes;                     /* integer weights and input */
     struct brim_conv_geometry conv; /* CONV only */

@@ -195,7 +195,8 @@ static bool start(const struct finder *f, const struct brim_node *n, const struc
     if (!brim_layout_of(n, w, &l) || brim_node_int(n, "transA", 0) != 0) {
         return false;
     }
-    *d = (struct brim_dot){.node = (size_t)(n - f->g->nodes), .name = n->name};
+    *d = (struct brim_dot){
+        .node = (size_t)(n - f->g->nodes), .name = n->name, .op_type = n->op_type};
     d->kind = l.kind == BRIM_LAYOUT_CONV ? BRIM_DOT_CONV : BRIM_DOT_MATMUL;
     d->n = l.n;
     d->k = l.k;

@@ -1,6 +1,8 @@
 /* layer_walk.c - a dot layer as a target's kernels walk it. SPDX-License-Identifier: Apache-2.0 */
 #include "target/layer_walk.h"
 
+#include <string.h>
+
 #include "base/intops.h"
 
 static bool is_signed(enum brim_dtype t)
@@ -31,6 +33,26 @@ static int64_t shift_of(const brim_operand *o, enum brim_dtype t, int64_t least)
         return is_signed(t) ? half : -half;
     }
     return 0;
+}
+
+/* "QLinearConv", or "QLinearConv:int8" for inputs of int8. */
+static bool is_operator(const char *text, const struct brim_dot *d)
+{
+    const size_t n = strlen(d->op_type);
+
+    return strncmp(text, d->op_type, n) == 0 &&
+           (text[n] == '\0' ||
+            (text[n] == ':' && strcmp(text + n + 1, brim_dtype_name(d->x_dtype)) == 0));
+}
+
+static bool has_wide_operator(const brim_target *t, const struct brim_dot *d)
+{
+    for (size_t i = 0; d->op_type != NULL && i < t->n_wide_operators; i++) {
+        if (is_operator(t->wide_operators[i], d)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const brim_walk *walk_of(const brim_target *t, const struct brim_dot *d)
@@ -144,7 +166,8 @@ brim_status brim_layer_walk(struct brim_arena *arena, const brim_target *target,
 
     BRIM_TRY(brim_layer_walk_check(arena->ctx, dot));
     *walk = (struct brim_layer_walk){.target = target, .dot = dot};
-    walk->wide = w->wide || (x->fit == BRIM_FIT_WIDE && is_other(dot->x_dtype, x)) ||
+    walk->wide = w->wide || has_wide_operator(target, dot) ||
+                 (x->fit == BRIM_FIT_WIDE && is_other(dot->x_dtype, x)) ||
                  (target->weight.fit == BRIM_FIT_WIDE && is_other(dot->w_dtype, &target->weight));
     if (walk->wide) {
         walk->fits = true;

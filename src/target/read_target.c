@@ -168,6 +168,27 @@ static brim_status read_source(const struct place *at, struct brim_arena *arena,
     return read_text(&file, arena, json_object_get(value, "file"), &out->file);
 }
 
+/* A list of operators; absent: none. */
+static brim_status read_operators(const struct place *at, struct brim_arena *arena, json_t *value,
+                                  brim_target *out)
+{
+    const size_t n = json_array_size(value);
+    const char **all = brim_arena_zalloc(arena, n + 1, sizeof *all);
+
+    if (all == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    out->wide_operators = all;
+    if (value != NULL && !json_is_array(value)) {
+        return wrong(at, "a list of operators");
+    }
+    for (size_t i = 0; i < n; i++) {
+        BRIM_TRY(read_text(at, arena, json_array_get(value, i), &all[i]));
+        out->n_wide_operators++;
+    }
+    return BRIM_OK;
+}
+
 static brim_status read_datapath(const struct place *at, json_t *value, brim_datapath *out)
 {
     if (!json_is_string(value)) {
@@ -205,9 +226,9 @@ static brim_status check_whole(brim_ctx *ctx, const brim_target *t)
 
 static brim_status read_fields(struct brim_arena *arena, json_t *o, brim_target *out)
 {
-    static const char *const known[] = {"name",   "what",    "datapath",    "order",
-                                        "input",  "weight",  "convolution", "depthwise",
-                                        "matrix", "outside", "source"};
+    static const char *const known[] = {"name",   "what",           "datapath",    "order",
+                                        "input",  "weight",         "convolution", "depthwise",
+                                        "matrix", "wide_operators", "outside",     "source"};
     const struct place none = {arena->ctx, NULL, NULL};
 #define AT(field) (&(struct place){arena->ctx, NULL, field}), json_object_get(o, field)
     unsigned word;
@@ -227,6 +248,8 @@ static brim_status read_fields(struct brim_arena *arena, json_t *o, brim_target 
     BRIM_TRY(read_walk(AT("convolution"), &out->convolution));
     BRIM_TRY(read_walk(AT("depthwise"), &out->depthwise));
     BRIM_TRY(read_walk(AT("matrix"), &out->matrix));
+    BRIM_TRY(read_operators(&(struct place){arena->ctx, NULL, "wide_operators"}, arena,
+                            json_object_get(o, "wide_operators"), out));
     if (json_object_get(o, "outside") != NULL) {
         BRIM_TRY(read_int(AT("outside"), 2, 64, "2..64", &outside));
     }

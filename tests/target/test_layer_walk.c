@@ -190,6 +190,23 @@ static void depthwise_layers_have_their_own_walk(void **state)
     assert_false(walk.wide);
     ASSERT_OK(ctx, brim_layer_walk(&arena, &t, &one, &walk));
     assert_false(walk.wide);
+    brim_target exact = t;
+    struct brim_dot named = one;
+    const char *const wide[] = {"ConvInteger", "QLinearConv:int8"};
+    exact.wide_operators = wide;
+    exact.n_wide_operators = 2;
+    named.op_type = "QLinearConv";
+    ASSERT_OK(ctx, brim_layer_walk(&arena, &exact, &named, &walk));
+    assert_false(walk.wide);
+    named.x_dtype = BRIM_INT8;
+    ASSERT_OK(ctx, brim_layer_walk(&arena, &exact, &named, &walk));
+    assert_true(walk.wide);
+    named.op_type = "Conv";
+    ASSERT_OK(ctx, brim_layer_walk(&arena, &exact, &named, &walk));
+    assert_false(walk.wide);
+    named.op_type = "ConvInteger";
+    ASSERT_OK(ctx, brim_layer_walk(&arena, &exact, &named, &walk));
+    assert_true(walk.wide);
     struct brim_dot vectors = one;
     vectors.vector = 3;
     ASSERT_FAILS(ctx, BRIM_ERR_UNSUPPORTED, "layer 'conv': has scales for vectors",

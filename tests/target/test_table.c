@@ -26,6 +26,7 @@ static const char *changed(const char *from, const char *to)
         "\"weight\": {\"min\": -8, \"max\": 7}, "
         "\"convolution\": {\"walk\": \"channel-kernel\", \"pad_run\": 4, \"lanes\": 2}, "
         "\"depthwise\": \"wide\", \"matrix\": {}, \"outside\": 24, "
+        "\"wide_operators\": [\"ConvInteger\"], "
         "\"source\": {\"project\": \"p\", \"file\": \"f\"}}]}";
     static char text[1024];
     const char *at = strstr(good, from);
@@ -121,6 +122,8 @@ static void a_users_file_adds_targets(void **state)
     assert_int_equal(one->convolution.lanes, 2);
     assert_int_equal(one->matrix.lanes, 1);
     assert_int_equal(one->outside, 24);
+    assert_int_equal(one->n_wide_operators, 1);
+    assert_string_equal(one->wide_operators[0], "ConvInteger");
     assert_string_equal(one->project, "p");
     ASSERT_OK(ctx, brim_targets_find(ctx, t, "x86-maddubs", &plain, &one));
     brim_targets_free(t);
@@ -152,6 +155,8 @@ static void a_wrong_field_is_named(void **state)
         {"\"lanes\": 2", "\"lanes\": 2.5", "field 'convolution.lanes': expected 1..256"},
         {"\"wide\"", "\"narrow\"", "field 'depthwise': expected \"wide\" or an object"},
         {"\"matrix\": {}, ", "", "field 'matrix': expected \"wide\" or an object"},
+        {"[\"ConvInteger\"]", "{}", "field 'wide_operators': expected a list of operators"},
+        {"[\"ConvInteger\"]", "[1]", "field 'wide_operators': expected text"},
         {"\"outside\": 24", "\"outside\": 65", "field 'outside': expected 2..64"},
         {"\"outside\": 24", "\"inside\": 24", "target 'npu': field 'inside': is not known"},
         {"\"file\": \"f\"", "\"file\": \"\"", "field 'source.file': expected text"},
