@@ -18,12 +18,14 @@ typedef struct brim_witness {
     int64_t value;  /**< the exact sum that does not fit */
     size_t k;
     const int32_t *x; /**< k input codes in K order; borrowed until the certificate is freed */
+    int64_t x_zero;   /**< the input's zero point, also of a layer that finds it at run time */
 } brim_witness;
 
 typedef struct brim_certificate_layer {
     const char *name;
     size_t k, n, groups;
     int64_t x_min, x_max, x_zero; /**< input codes, widened to contain 0, and their zero point */
+    bool x_zero_any; /**< the zero point is found at run time: any of x_min..x_max (x_zero is 0) */
     brim_datapath datapath;
     unsigned need[BRIM_MAX_STAGES]; /**< narrowest safe width of each stage over all channels */
     bool proven;

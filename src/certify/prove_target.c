@@ -375,7 +375,8 @@ static brim_status find_outside_witness(struct brim_arena *arena, const struct s
                               .stage = s->walk->target->datapath.n_stages,
                               .value = y,
                               .k = d->k,
-                              .x = x};
+                              .x = x,
+                              .x_zero = brim_outside_zero(d, s->outside_channel, high)};
     s->out->witness = witness;
     return BRIM_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "graph/dot.h"
 #include "graph/layout.h"
+#include "graph/op.h"
 
 struct finder {
     const struct brim_graph *g;
@@ -17,6 +18,7 @@ struct finder {
 struct candidate {
     const struct brim_node *node;
     int32_t x, x_scale, x_zero;
+    bool zero_any; /* x_zero is computed */
     int32_t w, w_scale, w_zero;
     int32_t w_code; /* two-level: integer scales of blocks, and w_scale then belongs to outputs */
     int code_axis;  /* of those outputs, in w_code */
@@ -32,6 +34,11 @@ struct candidate {
 static inline bool is_onnx(const struct brim_node *n, const char *op_type)
 {
     return n->domain[0] == '\0' && strcmp(n->op_type, op_type) == 0;
+}
+
+static inline bool is_microsoft(const struct brim_node *n, const char *op_type)
+{
+    return strcmp(n->domain, BRIM_DOMAIN_MICROSOFT) == 0 && strcmp(n->op_type, op_type) == 0;
 }
 
 static inline int32_t input(const struct brim_node *n, size_t i)

@@ -28,6 +28,8 @@ struct brim_dot_step {
     enum brim_emit emit;
     struct brim_grid y;                 /* of `out`; all but the type for CODES only */
     const int64_t *offset;              /* [n] bias_q - x_zero * sum(w) */
+    const uint32_t *w_sum;              /* [n] sum(w) modulo 2^32 where the zero point is found at
+                                           run time */
     const float *multiplier;            /* [n]; FLOAT and CODES */
     const float *bias;                  /* [n] or NULL; FLOAT */
     bool x_bytes, y_bytes;              /* how `dot->x` and `out` lie in memory */
@@ -145,6 +147,7 @@ void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s); /* its kernels 
 
 struct brim_dot_call {
     const struct brim_tensor *x; /* integer codes */
+    int64_t x_zero;              /* their zero point */
     struct brim_tensor *y;       /* allocated, of the shape of the layer's output */
     struct brim_dot_counts *counts;
     brim_dot_observer *observer; /* NULL = none; called for steps that are observed */

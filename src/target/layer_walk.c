@@ -173,6 +173,12 @@ brim_status brim_layer_walk(struct brim_arena *arena, const brim_target *target,
         walk->fits = true;
         return BRIM_OK;
     }
+    if (x->fit == BRIM_FIT_ZERO && dot->x_zero_any) {
+        return brim_fail(arena->ctx, BRIM_ERR_UNSUPPORTED,
+                         "layer '%s': finds its zero point at run time, and target '%s' takes zero "
+                         "points off before it multiplies",
+                         dot->name, target->name);
+    }
     walk->x_shift = x->fit == BRIM_FIT_ZERO ? -dot->x_zero : shift_of(x, dot->x_dtype, dot->x_min);
     walk->x_min = dot->x_min + walk->x_shift;
     walk->x_max = dot->x_max + walk->x_shift;

@@ -255,12 +255,12 @@ static void elements_that_are_not_there(void **state)
     refused(&model, "constant 'w_q': holds another number of elements than its shape says");
     weight(&model, 3, DIMS(4, 200), &e);
     refused(&model, "constant 'w_q': holds less than its shape says");
-    weight(&model, 5, DIMS(3), &e);
+    weight(&model, 3, DIMS(7), &e);
     refused(&model, "node 'fc' (MatMul): weight has rank 1, expected 2");
     weight(&model, 11, DIMS(4, 2), &e);
     refused(&model, "constant 'w_q': type 11, expected an integer of at most 32 bits");
     weight(&model, 3, DIMS(4, 0), &e);
-    refused(&model, "node 'fc' (MatMul): weights are empty");
+    refused(&model, "node 'fc' (MatMul): constant 'w_q' is empty");
     e.n = 0;
     ob_bytes(&e, 9, (const uint8_t[32]){0}, 32);
     weight(&model, 6, DIMS(4, 2), &e);

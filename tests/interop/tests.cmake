@@ -16,3 +16,9 @@ add_test(NAME interop.emulated
          COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/interop/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/interop/emulated.py
                  $<TARGET_FILE:dump_values> $<TARGET_FILE:brim_cli> ${BRIM_DATA_DIR} ${QEMU_X86_64})
 set_tests_properties(interop.emulated PROPERTIES LABELS "interop" TIMEOUT 300 SKIP_RETURN_CODE 77)
+
+# Models by onnxruntime's own quantizer.
+add_test(NAME interop.foreign
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/interop/run.sh ${CMAKE_CURRENT_SOURCE_DIR}/interop/foreign.py
+                 $<TARGET_FILE:dump_values> $<TARGET_FILE:brim_cli> $<TARGET_FILE:brim_check> ${BRIM_DATA_DIR})
+set_tests_properties(interop.foreign PROPERTIES LABELS "interop" TIMEOUT 300 SKIP_RETURN_CODE 77)
