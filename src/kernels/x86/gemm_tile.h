@@ -95,11 +95,19 @@
 
 #define PUT_ROW(i)                                                                                 \
     if (rows > (i)) {                                                                              \
-        int32_t *y = t->y + (i)*t->y_stride;                                                       \
         PUT(i, 0)                                                                                  \
         PUT(i, 1)                                                                                  \
         PUT(i, 2)                                                                                  \
         PUT(i, 3)                                                                                  \
+        y += y_stride;                                                                             \
+    }
+
+#define PUT_ROWS                                                                                   \
+    {                                                                                              \
+        const size_t y_stride = t->y_stride;                                                       \
+        int32_t *y = t->y;                                                                         \
+                                                                                                   \
+        EACH_ROW(PUT_ROW)                                                                          \
     }
 
 #define PASTE_(a, b) a##b
@@ -173,13 +181,13 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, const unsigned rows, const un
         }
 #ifdef WIDEN
         if (t->span[s].widen) {
-            EACH_ROW(PUT_ROW)
+            PUT_ROWS
             add = true;
         }
 #endif
     }
 #ifndef WIDEN
-    EACH_ROW(PUT_ROW)
+    PUT_ROWS
 #endif
 }
 
@@ -246,6 +254,7 @@ static void TILE(const struct brim_gemm_tile *t)
 #undef TOTAL
 #undef PUT
 #undef PUT_ROW
+#undef PUT_ROWS
 #undef PASTE_
 #undef PASTE
 #undef HEIGHT
