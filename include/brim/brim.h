@@ -7,6 +7,7 @@
 #include <brim/certify.h>
 #include <brim/data.h>
 #include <brim/datapath.h>
+#include <brim/fix.h>
 #include <brim/graph.h>
 #include <brim/inspect.h>
 #include <brim/onnx.h>

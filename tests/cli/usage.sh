@@ -1,5 +1,5 @@
 # Help on stdout, usage errors as one line on stderr with exit code 2 and a suggestion.
-for verb in inspect import quantize certify run profile data demo bench version help; do
+for verb in inspect import fix quantize certify run profile data demo bench version help; do
     expect 0 "$brim" $verb --help
     stdout_has "^usage: brim $verb"
     stdout_has '--json'

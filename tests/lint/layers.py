@@ -6,7 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOW = ["base", "datapath", "kernels", "graph", "target", "data", "onnx", "tflite", "run"]
-STAGES = ["calibrate", "prune", "quantize", "certify", "train"]
+STAGES = ["calibrate", "prune", "quantize", "certify", "fix", "train"]
 MAY = {
     "base": ["base"],
     "datapath": LOW[:2],
