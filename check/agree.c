@@ -114,6 +114,12 @@ static bool replay(struct check *c, const struct layer *l, const struct datapath
     if (channel < 0 || (uint64_t)channel >= l->n || stage < 0 || (uint64_t)stage > dp->n_stages) {
         return check_refuse(c, "the witness names no channel or stage of this layer");
     }
+    const json_t *stated = json_object_get(o, "x_zero");
+    const int64_t zero = l->zero_any ? json_integer_value(stated) : l->x_zero;
+    if (l->zero_any && (!json_is_integer(stated) || zero < l->x_min || zero > l->x_max)) {
+        return check_refuse(c, "the witness names no zero point within %lld..%lld",
+                            (long long)l->x_min, (long long)l->x_max);
+    }
     const size_t ch = (size_t)channel;
     const bool outside = (size_t)stage == dp->n_stages;
     const unsigned width = outside ? OUTSIDE_BITS : dp->stage[stage].width;
@@ -123,7 +129,7 @@ static bool replay(struct check *c, const struct layer *l, const struct datapath
         wide sum =
             register_sum(l, ch, x, tile, first, outside || beyond_vectors(l, dp, (size_t)stage));
         for (size_t i = 0; i < l->k && outside; i++) {
-            sum -= (wide)l->x_zero * layer_counted(l, ch, i);
+            sum -= (wide)zero * layer_counted(l, ch, i);
         }
         sum += outside && l->bias != NULL ? l->bias[channel] : 0;
         reached = sum == value;
@@ -175,7 +181,9 @@ static bool check_layer(struct check *c, const struct model *m, const struct lay
         expect_number(c, o, "n", (int64_t)l->n) &&
         expect_number(c, o, "groups", (int64_t)l->groups) &&
         expect_number(c, o, "x_min", l->x_min) && expect_number(c, o, "x_max", l->x_max) &&
-        expect_number(c, o, "x_zero", l->x_zero) && expect_need(c, o, &dp, &b) &&
+        (l->zero_any ? expect_text(c, o, "x_zero", "any")
+                     : expect_number(c, o, "x_zero", l->x_zero)) &&
+        expect_need(c, o, &dp, &b) &&
         expect_number(c, worst, "channel", (int64_t)b.worst_channel) &&
         expect_number(c, worst, "sum_min", b.sum_min) &&
         expect_number(c, worst, "sum_max", b.sum_max) &&

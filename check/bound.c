@@ -125,12 +125,16 @@ static unsigned channel_need(const struct layer *l, size_t ch, const struct data
 /* Bits of sum - x_zero * sum(w) + bias. */
 static unsigned channel_outside(const struct layer *l, size_t c, const struct range *sum)
 {
-    wide shift = l->bias != NULL ? l->bias[c] : 0;
+    const wide bias = l->bias != NULL ? l->bias[c] : 0;
+    wide weights = 0;
 
     for (size_t i = 0; i < l->k; i++) {
-        shift -= (wide)l->x_zero * layer_counted(l, c, i);
+        weights += layer_counted(l, c, i);
     }
-    return bits_for(sum->lo + shift, sum->hi + shift);
+    const int64_t least = l->zero_any ? l->x_min : l->x_zero;
+    const int64_t most = l->zero_any ? l->x_max : l->x_zero;
+    const wide a = weights * least, b = weights * most;
+    return bits_for(sum->lo + bias - (a > b ? a : b), sum->hi + bias - (a < b ? a : b));
 }
 
 bool layer_bounds(struct check *c, const struct layer *l, const struct datapath *dp,

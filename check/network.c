@@ -364,32 +364,124 @@ bool node_is(const struct node *n, const char *op)
     return strcmp(n->op, op) == 0 && (n->domain[0] == '\0' || strcmp(n->domain, "ai.onnx") == 0);
 }
 
-/* AttributeProto: name 1, f 2 (fixed32), i 3. The value's raw bits; false when there is none. */
-static bool find_attribute(const struct node *n, const char *name, uint64_t number, uint64_t *bits)
+static bool one_of(const char *text, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(text, list[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool node_is_microsoft(const struct node *n, const char *op)
+{
+    return strcmp(n->op, op) == 0 && strcmp(n->domain, "com.microsoft") == 0;
+}
+
+bool node_is_qonnx(const struct node *n, const char *op)
+{
+    static const char *const domains[] = {"qonnx.custom_op.general", "onnx.brevitas",
+                                          "brevitas.onnx", "finn.custom_op.general"};
+
+    return strcmp(n->op, op) == 0 && one_of(n->domain, domains, sizeof domains / sizeof *domains);
+}
+
+bool node_is_codes(const struct node *n, const char *op)
+{
+    return node_is(n, op) || node_is_microsoft(n, op);
+}
+
+/* AttributeProto: name 1, f 2 (fixed32), i 3, s 4, ints 8. The first attribute of this name. */
+static bool find_named(const struct node *n, const char *name, struct wire *found)
 {
     struct wire body = n->body;
     struct wire_field f, g;
 
     while (wire_next(&body, &f)) {
-        bool named = false;
         struct wire attribute = f.bytes;
         if (f.number != 5 || f.type != WIRE_BYTES) {
             continue;
         }
         while (wire_next(&attribute, &g)) {
             const size_t length = (size_t)(g.bytes.end - g.bytes.at);
-            named = named || (g.number == 1 && g.type == WIRE_BYTES && length == strlen(name) &&
-                              memcmp(g.bytes.at, name, length) == 0);
-        }
-        attribute = f.bytes;
-        while (named && wire_next(&attribute, &g)) {
-            if (g.number == number && g.type != WIRE_BYTES) {
-                *bits = g.value;
+            if (g.number == 1 && g.type == WIRE_BYTES && length == strlen(name) &&
+                memcmp(g.bytes.at, name, length) == 0) {
+                *found = f.bytes;
                 return true;
             }
         }
     }
     return false;
+}
+
+/* The value's raw bits; false when there is none. */
+static bool find_attribute(const struct node *n, const char *name, uint64_t number, uint64_t *bits)
+{
+    struct wire attribute;
+    struct wire_field g;
+
+    if (!find_named(n, name, &attribute)) {
+        return false;
+    }
+    while (wire_next(&attribute, &g)) {
+        if (g.number == number && g.type != WIRE_BYTES) {
+            *bits = g.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t node_ints(const struct node *n, const char *name, int64_t *v, size_t most)
+{
+    struct wire attribute;
+    struct wire_field g;
+    size_t count = 0;
+
+    if (!find_named(n, name, &attribute)) {
+        return 0;
+    }
+    while (wire_next(&attribute, &g)) {
+        struct wire packed = g.bytes;
+        uint64_t value = g.value;
+        if (g.number != 8) {
+            continue;
+        }
+        bool more = g.type == WIRE_VARINT || wire_varint(&packed, &value);
+        while (more && count < most) {
+            v[count++] = (int64_t)value;
+            more = g.type == WIRE_BYTES && wire_varint(&packed, &value);
+        }
+    }
+    return count;
+}
+
+static int lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+bool node_says(const struct node *n, const char *name, const char *text, const char *missing)
+{
+    const uint8_t *s = (const uint8_t *)missing;
+    size_t length = strlen(missing);
+    struct wire attribute;
+    struct wire_field g;
+
+    if (find_named(n, name, &attribute)) {
+        while (wire_next(&attribute, &g)) {
+            if (g.number == 4 && g.type == WIRE_BYTES) {
+                s = g.bytes.at;
+                length = (size_t)(g.bytes.end - g.bytes.at);
+            }
+        }
+    }
+    bool same = length == strlen(text);
+    for (size_t i = 0; i < length && same; i++) {
+        same = lower(s[i]) == lower((unsigned char)text[i]);
+    }
+    return same;
 }
 
 int64_t node_int(const struct node *n, const char *name, int64_t missing)

@@ -69,8 +69,16 @@ const struct node *model_producer(const struct model *m, const char *name);
 /* Attributes; `missing` when there is none of this name. A malformed one is broken. */
 int64_t node_int(const struct node *n, const char *name, int64_t missing);
 double node_float(const struct node *n, const char *name, double missing);
-const char *node_input(const struct node *n, size_t i); /* "" when omitted */
-bool node_is(const struct node *n, const char *op);     /* an operator of the ONNX domain */
+/* Its integers, at most `most`; how many there are, 0 when there is no such attribute. */
+size_t node_ints(const struct node *n, const char *name, int64_t *v, size_t most);
+/* Is its text this one, whatever the case? An absent attribute is `missing`. */
+bool node_says(const struct node *n, const char *name, const char *text, const char *missing);
+const char *node_input(const struct node *n, size_t i);       /* "" when omitted */
+bool node_is(const struct node *n, const char *op);           /* an operator of the ONNX domain */
+bool node_is_microsoft(const struct node *n, const char *op); /* of com.microsoft */
+bool node_is_qonnx(const struct node *n, const char *op);     /* of QONNX, whatever it was called */
+/* QuantizeLinear or DequantizeLinear, of ONNX or of com.microsoft, which had it first. */
+bool node_is_codes(const struct node *n, const char *op);
 
 /* Smallest and largest value of an integer type; false for other types. */
 bool type_range(uint64_t type, int64_t *lo, int64_t *hi);

@@ -46,77 +46,21 @@ static bool matrix_layout(struct check *c, const struct tensor *t, bool transpos
     return true;
 }
 
-/* The zero point of element `e` of the weights: one for all, or one per index of an axis. */
-struct zeros {
-    const int32_t *v;
-    size_t axis;
-    const struct tensor *w, *z;
-};
-
-static size_t zero_index(const struct zeros *z, size_t e)
+/* Into K order. */
+static bool read_weights(struct check *c, const struct codes *codes, const struct layout *l,
+                         struct layer *out)
 {
-    if (z->z->count == 1) {
-        return 0;
-    }
-    for (size_t d = z->w->rank; --d > z->axis;) {
-        e /= (size_t)z->w->dim[d];
-    }
-    return e % (size_t)z->w->dim[z->axis];
-}
-
-/* Does every element of the weights have a zero point? */
-static bool check_zeros(struct check *c, const struct operand *o, int64_t default_axis,
-                        struct zeros *z)
-{
-    const int64_t stated = o->dq != NULL ? node_int(o->dq, "axis", 1) : default_axis;
-    const int64_t axis = stated + (stated < 0 ? (int64_t)z->w->rank : 0);
-
-    if (z->z->count == 1) {
-        return true;
-    }
-    if (axis < 0 || axis >= (int64_t)z->w->rank) {
-        return check_broken(c, "axis %lld of the weights' zero point is not one of theirs",
-                            (long long)stated);
-    }
-    z->axis = (size_t)axis;
-    return (z->z->rank == 1 && z->z->dim[0] == z->w->dim[z->axis]) ||
-           check_broken(c, "the weights' zero point does not fit their shape");
-}
-
-static bool read_weights(struct check *c, const struct operand *o, const struct tensor *t,
-                         const struct layout *l, struct layer *out)
-{
-    struct zeros z = {.w = t, .z = o->zero};
-    const int32_t *file = tensor_ints(c, t);
-    /* of QLinear operators: per output channel */
-    const int64_t axis = node_is(out->node, "QLinearConv") || node_is(out->node, "ConvInteger")
-                             ? 0
-                             : (int64_t)t->rank - 1;
-
-    if (file == NULL) {
-        return false;
-    }
-    if (t->type == TYPE_INT32) {
-        return check_broken(c, "weights are 32-bit, expected at most 16 bits");
-    }
-    if (o->zero != NULL && o->zero->type != t->type) {
-        return check_broken(c, "weights and their zero point differ in type");
-    }
-    if (o->zero != NULL &&
-        (!check_zeros(c, o, axis, &z) || (z.v = tensor_ints(c, o->zero)) == NULL)) {
-        return false;
-    }
     out->n = l->n;
     out->k = l->rows * l->columns * l->channels;
-    int32_t *w = check_alloc(c, t->count, sizeof *w);
+    int32_t *w = check_alloc(c, codes->shape.count, sizeof *w);
     if (w == NULL) {
         return false;
     }
-    for (size_t i = 0; i < t->count; i++) {
+    for (size_t i = 0; i < codes->shape.count; i++) {
         const size_t ch = i % l->channels, s = i / l->channels % l->columns;
         const size_t r = i / l->channels / l->columns % l->rows, n = i / out->k;
         const size_t e = n * l->stride_o + r * l->stride_r + s * l->stride_s + ch * l->stride_i;
-        w[i] = file[e] - (z.v != NULL ? z.v[zero_index(&z, e)] : 0);
+        w[i] = codes->v[e];
         if (w[i] < INT16_MIN || w[i] > INT16_MAX) {
             return check_broken(c, "a weight less its zero point exceeds 16 bits");
         }
@@ -159,29 +103,33 @@ static bool same_units(struct check *c, const struct model *m, const struct node
 }
 
 /* An integer bias is part of the 32-bit sum; a float bias comes after it. */
-static bool read_bias(struct check *c, const struct tensor *t, struct layer *out)
+static bool set_bias(struct check *c, const int32_t *v, size_t count, struct layer *out)
 {
-    if (t == NULL || t->type != TYPE_INT32) {
-        return true;
+    if (count != 1 && count != out->n) {
+        return check_broken(c, "bias has %zu elements, expected %zu", count, out->n);
     }
-    if (t->count != 1 && t->count != out->n) {
-        return check_broken(c, "bias has %zu elements, expected %zu", t->count, out->n);
-    }
-    const int32_t *v = tensor_ints(c, t);
     int32_t *bias = check_alloc(c, out->n, sizeof *bias);
     for (size_t i = 0; v != NULL && bias != NULL && i < out->n; i++) {
-        bias[i] = v[t->count == 1 ? 0 : i];
+        bias[i] = v[count == 1 ? 0 : i];
     }
     out->bias = bias;
     return v != NULL && bias != NULL;
 }
 
+static bool read_bias(struct check *c, const struct tensor *t, struct layer *out)
+{
+    return t == NULL || t->type != TYPE_INT32 || set_bias(c, tensor_ints(c, t), t->count, out);
+}
+
 static bool read_dequantized_bias(struct check *c, const struct model *m, const struct operand *x,
                                   const struct operand *w, struct layer *out)
 {
+    const char *name = node_input(out->node, 2);
     struct operand b;
+    struct codes codes;
+    int64_t none = 0;
 
-    if (!operand_dequantized(m, node_input(out->node, 2), &b) ||
+    if (!operand_dequantized(m, name, &b) || !codes_are_constant(m, name) ||
         !same_units(c, m, b.dq, x, w, out)) {
         return c->reason[0] == '\0';
     }
@@ -191,7 +139,10 @@ static bool read_dequantized_bias(struct check *c, const struct model *m, const 
             return check_broken(c, "the bias has a zero point, expected 0");
         }
     }
-    return read_bias(c, model_constant(m, b.codes), out);
+    if (b.qonnx && (!qonnx_zero(c, m, b.dq, &none) || none != 0)) {
+        return check_broken(c, "the bias has a zero point, expected 0");
+    }
+    return codes_read(c, m, name, &codes) && set_bias(c, codes.v, codes.shape.count, out);
 }
 
 /* SHA-256 of "brim-dot-1 n k groups x_min x_max x_zero\n" and the codes as little-endian int16; with
@@ -199,16 +150,19 @@ static bool read_dequantized_bias(struct check *c, const struct model *m, const 
 static void hash_layer(struct layer *l)
 {
     const size_t factors = l->factor == NULL ? 0 : l->n * ((l->k + l->vector - 1) / l->vector);
-    char line[160], vector[32] = "";
+    char line[192], vector[32] = "", zero[24] = "any";
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA2_CTX sha;
 
     if (l->vector > 0) {
         snprintf(vector, sizeof vector, " %zu", l->vector);
     }
-    const int n = snprintf(line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %lld%s\n",
+    if (!l->zero_any) {
+        snprintf(zero, sizeof zero, "%lld", (long long)l->x_zero);
+    }
+    const int n = snprintf(line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %s%s\n",
                            l->vector > 0 ? 2 : 1, l->n, l->k, l->groups, (long long)l->x_min,
-                           (long long)l->x_max, (long long)l->x_zero, vector);
+                           (long long)l->x_max, zero, vector);
 
     SHA256Init(&sha);
     SHA256Update(&sha, (const uint8_t *)line, (size_t)n);
@@ -237,46 +191,108 @@ struct shape_of_op {
 };
 
 static const struct shape_of_op integer_ops[] = {
-    {"QLinearConv", true, 0, 2, 3, 5, 8},
-    {"QLinearMatMul", false, 0, 2, 3, 5, -1},
-    {"ConvInteger", true, 0, 2, 1, 3, -1},
+    {"QLinearConv", true, 0, 2, 3, 5, 8},     {"QLinearMatMul", false, 0, 2, 3, 5, -1},
+    {"QGemm", false, 0, 2, 3, 5, 6},          {"ConvInteger", true, 0, 2, 1, 3, -1},
     {"MatMulInteger", false, 0, 2, 1, 3, -1},
 };
 
-/* Both operands of `n`, if it is an integer dot layer with constant weights. */
-static bool find_operands(const struct model *m, const struct node *n, struct operand *x,
-                          struct operand *w, const struct shape_of_op **integer)
+static const struct shape_of_op *find_integer(const struct node *n)
 {
-    *integer = NULL;
     for (size_t i = 0; i < sizeof integer_ops / sizeof *integer_ops; i++) {
         const struct shape_of_op *s = &integer_ops[i];
-        if (node_is(n, s->op)) {
-            *integer = s;
-            *x = (struct operand){.codes = node_input(n, (size_t)s->x),
-                                  .zero = model_constant(m, node_input(n, (size_t)s->x_zero))};
-            *w = (struct operand){.codes = node_input(n, (size_t)s->w),
-                                  .zero = model_constant(m, node_input(n, (size_t)s->w_zero))};
+        if (strcmp(s->op, "QGemm") == 0 ? node_is_microsoft(n, s->op) : node_is(n, s->op)) {
+            return s;
         }
     }
-    if (*integer == NULL && (!operand_dequantized(m, node_input(n, 0), x) ||
-                             !operand_dequantized(m, node_input(n, 1), w))) {
+    return NULL;
+}
+
+/* Zero points that are neither constant nor absent; only operators that hand on their sums leave it
+ * to the caller what becomes of them. */
+static bool zero_is_known(const struct node *n, const struct shape_of_op *s, struct operand *x,
+                          const struct model *m)
+{
+    const char *zero = node_input(n, (size_t)s->x_zero), *w = node_input(n, (size_t)s->w_zero);
+
+    x->zero_any = zero[0] != '\0' && x->zero == NULL;
+    return (!x->zero_any || s->bias < 0) && (w[0] == '\0' || model_constant(m, w) != NULL) &&
+           !(x->zero_any && strcmp(s->op, "QLinearMatMul") == 0);
+}
+
+/* One scale for all of the input, or integer ones for its channels. */
+static bool one_scale(const struct model *m, const struct operand *x)
+{
+    const struct tensor *s = x->dq == NULL ? NULL : model_constant(m, node_input(x->dq, 1));
+
+    return !x->zero_any && (s == NULL ? x->channels || x->vectors != NULL : s->count == 1);
+}
+
+/* Both operands of `n`, if it is an integer dot layer with constant weights. */
+static bool find_operands(struct check *c, const struct model *m, const struct node *n,
+                          struct operand *x, struct operand *w, const struct shape_of_op **integer)
+{
+    const struct shape_of_op *s = find_integer(n);
+
+    *integer = s;
+    if (s != NULL) {
+        *x = (struct operand){.codes = node_input(n, (size_t)s->x),
+                              .zero = model_constant(m, node_input(n, (size_t)s->x_zero))};
+        *w = (struct operand){.codes = node_input(n, (size_t)s->w),
+                              .zero = model_constant(m, node_input(n, (size_t)s->w_zero))};
+        return codes_are_constant(m, w->codes) && !codes_are_constant(m, x->codes) &&
+               zero_is_known(n, s, x, m);
+    }
+    return operand_dequantized(m, node_input(n, 0), x) &&
+           operand_dequantized(m, node_input(n, 1), w) && codes_are_constant(m, w->codes) &&
+           !codes_are_constant(m, x->codes) && one_scale(m, x) &&
+           (!w->qonnx || qonnx_bits(c, m, w->dq) <= 16);
+}
+
+/* The weights, zero points subtracted, as they lie in the file. */
+static bool find_codes(struct check *c, const struct model *m, const struct operand *w,
+                       const struct shape_of_op *integer, const struct node *n, struct codes *codes)
+{
+    if (!codes_read(c, m, integer == NULL ? node_input(n, 1) : w->codes, codes)) {
         return false;
     }
-    return model_constant(m, w->codes) != NULL && model_constant(m, x->codes) == NULL;
+    if (codes->shape.type == TYPE_INT32) {
+        return check_broken(c, "weights are 32-bit, expected at most 16 bits");
+    }
+    if (integer == NULL) {
+        return true;
+    }
+    const bool rows = integer->conv || node_int(n, "transB", 0) != 0; /* per output */
+    return codes_subtract(c, codes, w->zero, rows ? 0 : (int64_t)codes->shape.rank - 1);
+}
+
+/* Where its bias lies, if it has one. */
+static bool find_bias(struct check *c, const struct model *m, const struct operand *x,
+                      const struct operand *w, const struct shape_of_op *integer, struct layer *l)
+{
+    if (integer == NULL) {
+        return read_dequantized_bias(c, m, x, w, l);
+    }
+    return integer->bias < 0 ||
+           read_bias(c, model_constant(m, node_input(l->node, (size_t)integer->bias)), l);
 }
 
 static bool read_layer(struct check *c, const struct model *m, const struct operand *x,
                        const struct operand *w, const struct shape_of_op *integer, struct layer *l)
 {
     const struct node *n = l->node;
-    const struct tensor *t = model_constant(m, w->codes);
     const bool conv = integer != NULL ? integer->conv : node_is(n, "Conv");
-    const bool transposed = node_is(n, "Gemm") && node_int(n, "transB", 0) != 0;
+    const bool gemm = node_is(n, "Gemm") || node_is_microsoft(n, "QGemm");
+    const bool transposed = gemm && node_int(n, "transB", 0) != 0;
     struct layout layout = {.n = 0};
+    struct codes codes;
 
-    if (node_is(n, "Gemm") && node_int(n, "transA", 0) != 0) {
+    if (gemm && node_int(n, "transA", 0) != 0) {
         return check_broken(c, "a transposed input is not supported");
     }
+    if (!find_codes(c, m, w, integer, n, &codes)) {
+        return false;
+    }
+    const struct tensor *t = &codes.shape;
     if (t->count == 0 ||
         !(conv ? conv_layout(c, t, &layout) : matrix_layout(c, t, transposed, &layout))) {
         return check_broken(c, "weights are empty");
@@ -288,7 +304,8 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
     }
     l->groups = (size_t)groups;
     int64_t range[2];
-    if (!read_weights(c, w, t, &layout, l) || !operand_zero(c, x, &l->x_zero) ||
+    l->zero_any = x->zero_any;
+    if (!read_weights(c, &codes, &layout, l) || !operand_zero(c, m, x, &l->x_zero) ||
         !operand_range(c, m, x, l->x_zero, range)) {
         return false;
     }
@@ -298,11 +315,7 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
         (!layer_vectors(c, m, w, conv, transposed, l) || !input_vectors(c, m, x, l))) {
         return false;
     }
-    const bool bias =
-        integer == NULL ? read_dequantized_bias(c, m, x, w, l)
-        : integer->bias < 0
-            ? true
-            : read_bias(c, model_constant(m, node_input(n, (size_t)integer->bias)), l);
+    const bool bias = find_bias(c, m, x, w, integer, l);
     if (l->vector >= l->k) { /* one vector: a scale per output */
         l->vector = 0;
         l->factor = NULL;
@@ -315,12 +328,8 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
 
 static bool is_product(const struct node *n)
 {
-    bool product = node_is(n, "Conv") || node_is(n, "Gemm") || node_is(n, "MatMul");
-
-    for (size_t i = 0; i < sizeof integer_ops / sizeof *integer_ops; i++) {
-        product = product || node_is(n, integer_ops[i].op);
-    }
-    return product;
+    return node_is(n, "Conv") || node_is(n, "Gemm") || node_is(n, "MatMul") ||
+           find_integer(n) != NULL;
 }
 
 bool layers_find(struct check *c, const struct model *m, struct layers *out)
@@ -337,7 +346,7 @@ bool layers_find(struct check *c, const struct model *m, struct layers *out)
         if (!is_product(n)) {
             continue;
         }
-        if (!find_operands(m, n, &x, &w, &integer)) {
+        if (!find_operands(c, m, n, &x, &w, &integer)) {
             out->n_float++;
             continue;
         }

@@ -48,13 +48,18 @@ bool layer_vectors(struct check *c, const struct model *m, const struct operand 
     const struct tensor *t = model_constant(m, w->codes);
     const struct tensor *s = model_constant(m, node_input(w->dq, 1));
     const struct node *outer = model_producer(m, node_input(w->dq, 1));
-    const int64_t block = node_int(w->dq, "block_size", 0), stated = node_int(w->dq, "axis", 1);
-    const int64_t axis = stated + (stated < 0 ? (int64_t)t->rank : 0);
-    const bool two_level = outer != NULL && node_is(outer, "DequantizeLinear");
+    const int64_t block = w->qonnx ? 0 : node_int(w->dq, "block_size", 0);
 
     if (block <= 0 || (s != NULL && s->count == 1)) {
         return true;
     }
+    if (t == NULL) {
+        return check_broken(c, "weights with a scale for every %lld of them are not constant",
+                            (long long)block);
+    }
+    const int64_t stated = node_int(w->dq, "axis", 1);
+    const int64_t axis = stated + (stated < 0 ? (int64_t)t->rank : 0);
+    const bool two_level = outer != NULL && node_is(outer, "DequantizeLinear");
     if (two_level) {
         s = model_constant(m, node_input(outer, 0));
         l->scale = model_constant(m, node_input(outer, 1));
@@ -133,7 +138,7 @@ static bool known_factors(struct check *c, const struct model *m, const struct n
         t == NULL || (t->type != TYPE_UINT8 && t->type != TYPE_UINT16) ? NULL : tensor_ints(c, t);
 
     if (code == NULL || node_input(outer, 2)[0] != '\0' || node_int(dq, "axis", 1) != 1 ||
-        node_int(dq, "block_size", 0) != 0 || t->count % l->groups != 0 ||
+        node_int(dq, "block_size", 0) != 0 || t->count == 0 || t->count % l->groups != 0 ||
         t->count / l->groups % l->vector != 0 || l->k % (t->count / l->groups) != 0) {
         return check_broken(c, "the inputs' integer scales are not one for every channel");
     }

@@ -149,9 +149,9 @@ void cli_npy_row(struct cli_npy *f, const float *y, size_t n);
 /* Complete the file and put it in place, or with `keep` false drop it. 0, or an errno. */
 int cli_npy_close(struct cli_npy *f, bool keep);
 
-cli_run_fn cmd_bench, cmd_certify, cmd_data, cmd_demo, cmd_help, cmd_inspect, cmd_profile,
-    cmd_quantize, cmd_run, cmd_train, cmd_version;
-extern const struct cli_verb verb_bench, verb_certify, verb_data, verb_demo, verb_help,
-    verb_inspect, verb_profile, verb_quantize, verb_run, verb_train, verb_version;
+cli_run_fn cmd_bench, cmd_certify, cmd_data, cmd_demo, cmd_fix, cmd_help, cmd_import, cmd_inspect,
+    cmd_profile, cmd_quantize, cmd_run, cmd_train, cmd_version;
+extern const struct cli_verb verb_bench, verb_certify, verb_data, verb_demo, verb_fix, verb_help,
+    verb_import, verb_inspect, verb_profile, verb_quantize, verb_run, verb_train, verb_version;
 
 #endif

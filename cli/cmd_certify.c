@@ -1,10 +1,10 @@
 /* cmd_certify.c - brim certify MODEL. SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/target.h"
 
 struct options {
-    const char *output, *datapath;
+    const char *output, *datapath, *target, *targets, *data;
 };
 
 static const struct cli_option options[] = {
@@ -19,6 +19,24 @@ static const struct cli_option options[] = {
      .value = "D",
      .offset = offsetof(struct options, datapath),
      .help = "prove this datapath for every layer instead of the declared ones"},
+    {.name = "target",
+     .kind = CLI_STRING,
+     .value = "NAME",
+     .offset = offsetof(struct options, target),
+     .help =
+         "prove that this target's kernels overflow nothing: x86-maddubs, neon-mlal16, acc16, ..."},
+    {.name = "targets",
+     .kind = CLI_STRING,
+     .value = "FILE",
+     .offset = offsetof(struct options, targets),
+     .help = "a file of targets of your own (docs/targets.md has the format)"},
+    {.name = "data",
+     .letter = 'd',
+     .kind = CLI_STRING,
+     .value = "DATA",
+     .offset = offsetof(struct options, data),
+     .help =
+         "with --target: also how often these inputs overflow, and how many predictions change"},
 };
 
 const struct cli_verb verb_certify = {
@@ -30,7 +48,8 @@ const struct cli_verb verb_certify = {
     .details =
         "Bound every partial sum of every integer dot layer over all inputs and all orders, in\n"
         "exact integers. Exit 0 when every register is safe; exit 3 when one is not, naming layer,\n"
-        "channel and stage, with an input that overflows it in the certificate.",
+        "channel and stage, with an input that overflows it in the certificate.\n"
+        "With --target, in the order in which a processor's kernels add the products up.",
     .options = options,
     .n_options = sizeof options / sizeof *options,
 };
@@ -100,6 +119,42 @@ static int finish(struct cli *cli, const struct options *o, const brim_certifica
     return code;
 }
 
+/* Options that do not go together; 0 when all do. */
+static int check_options(const struct options *o)
+{
+    if (o->target == NULL && (o->targets != NULL || o->data != NULL)) {
+        return cli_usage(&verb_certify, "--%s goes with --target",
+                         o->targets != NULL ? "targets" : "data");
+    }
+    if (o->target != NULL && (o->datapath != NULL || o->output != NULL)) {
+        return cli_usage(&verb_certify, "--%s does not go with --target",
+                         o->datapath != NULL ? "datapath" : "output");
+    }
+    return 0;
+}
+
+static int on_target(struct cli *cli, const struct options *o)
+{
+    struct cli_target t;
+    brim_graph *graph = NULL;
+    brim_data *data = NULL;
+    int code = cli_find_target(cli, o->target, o->targets, &t);
+
+    if (code == CLI_OK) {
+        code = cli_load(cli, cli->operand[0], &graph);
+    }
+    if (code == CLI_OK && o->data != NULL) {
+        code = cli_open_data(cli, o->data, &data);
+    }
+    if (code == CLI_OK) {
+        code = cli_certify_target(cli, graph, t.target, data);
+    }
+    brim_data_free(data);
+    brim_graph_free(graph);
+    cli_target_free(&t);
+    return code;
+}
+
 int cmd_certify(struct cli *cli, char **argv)
 {
     struct options o = {0};
@@ -110,6 +165,12 @@ int cmd_certify(struct cli *cli, char **argv)
 
     if (!cli_start(cli, &verb_certify, &o, argv, &code)) {
         return code;
+    }
+    if ((code = check_options(&o)) != 0) {
+        return code;
+    }
+    if (o.target != NULL) {
+        return on_target(cli, &o);
     }
     if (o.datapath != NULL && (code = cli_parse_datapath(cli, "datapath", o.datapath, &dp)) != 0) {
         return code;

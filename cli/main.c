@@ -5,10 +5,11 @@
 #include "cli/cli.h"
 
 const struct cli_command cli_commands[] = {
-    {&verb_inspect, cmd_inspect}, {&verb_quantize, cmd_quantize}, {&verb_train, cmd_train},
-    {&verb_certify, cmd_certify}, {&verb_run, cmd_run},           {&verb_profile, cmd_profile},
-    {&verb_data, cmd_data},       {&verb_demo, cmd_demo},         {&verb_bench, cmd_bench},
-    {&verb_version, cmd_version}, {&verb_help, cmd_help},
+    {&verb_inspect, cmd_inspect}, {&verb_import, cmd_import},   {&verb_quantize, cmd_quantize},
+    {&verb_train, cmd_train},     {&verb_certify, cmd_certify}, {&verb_fix, cmd_fix},
+    {&verb_run, cmd_run},         {&verb_profile, cmd_profile}, {&verb_data, cmd_data},
+    {&verb_demo, cmd_demo},       {&verb_bench, cmd_bench},     {&verb_version, cmd_version},
+    {&verb_help, cmd_help},
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -5,7 +5,10 @@
 
 int cli_load(struct cli *cli, const char *path, brim_graph **graph)
 {
-    const brim_status s = brim_onnx_load(cli->ctx, path, graph);
+    const char *dot = strrchr(path, '.');
+    const bool tflite = dot != NULL && strcmp(dot, ".tflite") == 0;
+    const brim_status s =
+        tflite ? brim_tflite_load(cli->ctx, path, graph) : brim_onnx_load(cli->ctx, path, graph);
 
     return s == BRIM_OK ? CLI_OK : cli_fail_status(cli, s);
 }

@@ -5,7 +5,7 @@ set(brim_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/brim)
 install(TARGETS brim EXPORT brim-targets)
 install(TARGETS brim_cli brim_check)
 install(DIRECTORY include/brim TYPE INCLUDE)
-install(FILES examples/glyphs/glyphs.onnx DESTINATION ${CMAKE_INSTALL_DATADIR}/brim)
+install(FILES examples/glyphs/glyphs.onnx share/brim/targets.json DESTINATION ${CMAKE_INSTALL_DATADIR}/brim)
 install(EXPORT brim-targets NAMESPACE brim:: DESTINATION ${brim_cmake_dir})
 
 configure_package_config_file(cmake/brim-config.cmake.in ${PROJECT_BINARY_DIR}/brim-config.cmake

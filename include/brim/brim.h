@@ -7,6 +7,7 @@
 #include <brim/certify.h>
 #include <brim/data.h>
 #include <brim/datapath.h>
+#include <brim/fix.h>
 #include <brim/graph.h>
 #include <brim/inspect.h>
 #include <brim/onnx.h>
@@ -14,6 +15,8 @@
 #include <brim/prune.h>
 #include <brim/quantize.h>
 #include <brim/run.h>
+#include <brim/target.h>
+#include <brim/tflite.h>
 #include <brim/train.h>
 
 #endif

@@ -5,6 +5,7 @@
 #include <brim/data.h>
 #include <brim/datapath.h>
 #include <brim/graph.h>
+#include <brim/target.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,7 +14,10 @@ extern "C" {
 typedef struct brim_run_params {
     const brim_datapath
         *datapath; /**< override every dot layer's datapath; NULL = as declared, else exact */
-    bool count;    /**< count overflows and minimal widths; default true */
+    /** Run every dot layer as this target's kernels do, `datapath` notwithstanding; borrowed for the
+     *  call. Where its order is "any", products are added in K order. NULL = no target. */
+    const brim_target *target;
+    bool count; /**< count overflows and minimal widths; default true */
     size_t
         batch; /**< samples a worker takes at a time, 1..4096; default 8. No effect on results. */
     /** Called in sample order with the model's first output for each sample; NULL = not wanted. */
@@ -53,7 +57,8 @@ BRIM_API void brim_run_params_init(brim_run_params *p);
  * must be a multiple). A sample is reshaped to the model's input when it has as many elements.
  * Accuracy is that of the first output, ties going to the lowest index.
  * @param[out] report  Owned by the caller, release with brim_run_report_free().
- * @retval BRIM_ERR_ARG  the data's shape does not fit the model's input
+ * @retval BRIM_ERR_ARG  the data's shape does not fit the model's input, or a layer's codes do not
+ * fit the target's operands
  * @par Determinism  The same bits for any number of threads and any batch.
  */
 BRIM_API BRIM_NODISCARD brim_status brim_run(brim_ctx *ctx, const brim_graph *graph,

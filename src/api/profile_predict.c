@@ -31,12 +31,12 @@ static void compare(void *user, size_t sample, const float *y, size_t n)
 /* Bits that the whole model's data needed. */
 struct needs {
     unsigned prefix, total, product;
-    unsigned any_product; /* certified */
+    unsigned any_product, any; /* certified: of products, of sums in any order */
 };
 
 static struct needs find_needs(const brim_profile_report *r)
 {
-    struct needs n = {2, 2, 2, 2};
+    struct needs n = {2, 2, 2, 2, 2};
 
     for (size_t i = 0; i < r->n_layers; i++) {
         const brim_profile_layer *l = &r->layers[i];
@@ -46,6 +46,7 @@ static struct needs find_needs(const brim_profile_report *r)
             n.product = l->product_bits[b] > 0 && b > n.product ? b : n.product;
         }
         n.any_product = l->product_need > n.any_product ? l->product_need : n.any_product;
+        n.any = l->need > n.any ? l->need : n.any;
     }
     return n;
 }
@@ -65,7 +66,17 @@ static bool is_exact(const struct brim_profile_job *j, const struct needs *n,
     }
     return order->mode == BRIM_MODE_WRAP ? width >= n->total
            : is_clip(order)              ? width >= n->total && width >= n->product
-                                         : order->rounds == 0 && width >= n->prefix;
+           : order->rounds == 0          ? width >= n->prefix
+                                         : width >= n->any;
+}
+
+/* Not one output after another by the reference: hours. */
+static bool is_fast(const struct brim_profile_job *j, const struct needs *n,
+                    const brim_profile_order *order, unsigned width)
+{
+    const bool lanes = n->any_product <= 16 && !j->partial; /* kernels/dot_ordered.h */
+
+    return lanes || (order->rounds == 0 && (!is_clip(order) || width >= n->product));
 }
 
 static brim_status run(const struct brim_profile_job *j, const brim_profile_order *order,
@@ -124,7 +135,7 @@ brim_status brim_profile_predict(struct brim_profile_job *j, struct brim_arena *
             to[i] = (brim_profile_prediction){.known = true, .top1 = r->top1};
         } else if (same != NULL) {
             to[i] = *same;
-        } else if (order->rounds == 0 && (!is_clip(order) || width >= n.product)) {
+        } else if (is_fast(j, &n, order, width)) {
             BRIM_TRY(run(j, order, width, &to[i]));
         }
     }

@@ -370,6 +370,7 @@ static brim_status open_session(struct session *s, struct brim_arena *arena)
     const struct brim_plan_params p = {.wanted = s->g->outputs,
                                        .n_wanted = 1,
                                        .datapath = s->params->datapath,
+                                       .target = s->params->target,
                                        .count = s->params->count && s->watch == NULL,
                                        .observe = s->watch != NULL};
     const size_t threads = (size_t)s->ctx->threads;

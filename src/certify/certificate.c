@@ -16,32 +16,37 @@ static json_t *need_json(const brim_certificate_layer *l)
     return need;
 }
 
-static json_t *witness_json(const brim_witness *w)
+static json_t *witness_json(const brim_certificate_layer *l)
 {
+    const brim_witness *w = l->witness;
     json_t *x = json_array();
 
     for (size_t i = 0; i < w->k; i++) {
         json_array_append_new(x, json_integer(w->x[i]));
     }
-    return json_pack("{s:I,s:I,s:I,s:o}", "channel", (json_int_t)w->channel, "stage",
-                     (json_int_t)w->stage, "value", (json_int_t)w->value, "x", x);
+    json_t *o = json_pack("{s:I,s:I,s:I,s:o}", "channel", (json_int_t)w->channel, "stage",
+                          (json_int_t)w->stage, "value", (json_int_t)w->value, "x", x);
+    if (o != NULL && l->x_zero_any) {
+        json_object_set_new(o, "x_zero", json_integer((json_int_t)w->x_zero));
+    }
+    return o;
 }
 
 static json_t *layer_json(const brim_certificate_layer *l)
 {
     char datapath[BRIM_DATAPATH_TEXT];
+    json_t *zero = l->x_zero_any ? json_string("any") : json_integer((json_int_t)l->x_zero);
 
     brim_datapath_print(&l->datapath, datapath);
     json_t *o = json_pack(
-        "{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:s,s:{s:I,s:I,s:I},s:I,s:s}", "name", l->name, "k",
+        "{s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:s,s:o,s:s,s:{s:I,s:I,s:I},s:I,s:s}", "name", l->name, "k",
         (json_int_t)l->k, "n", (json_int_t)l->n, "groups", (json_int_t)l->groups, "x_min",
-        (json_int_t)l->x_min, "x_max", (json_int_t)l->x_max, "x_zero", (json_int_t)l->x_zero,
-        "datapath", datapath, "need", need_json(l), "verdict", l->proven ? "proven" : "refuted",
-        "worst", "channel", (json_int_t)l->worst_channel, "sum_min", (json_int_t)l->sum_min,
-        "sum_max", (json_int_t)l->sum_max, "outside_bits", (json_int_t)l->outside_bits, "codes",
-        l->hash);
+        (json_int_t)l->x_min, "x_max", (json_int_t)l->x_max, "x_zero", zero, "datapath", datapath,
+        "need", need_json(l), "verdict", l->proven ? "proven" : "refuted", "worst", "channel",
+        (json_int_t)l->worst_channel, "sum_min", (json_int_t)l->sum_min, "sum_max",
+        (json_int_t)l->sum_max, "outside_bits", (json_int_t)l->outside_bits, "codes", l->hash);
     if (o != NULL && l->witness != NULL) {
-        json_object_set_new(o, "witness", witness_json(l->witness));
+        json_object_set_new(o, "witness", witness_json(l));
     }
     return o;
 }

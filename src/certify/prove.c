@@ -9,7 +9,7 @@
  * Invariant   for every channel, every tile of every stage, every subset S of its terms and every
  *             input: the sum over S fits need[stage] bits, and some input needs all of them.
  * Outside     y = sum - x_zero*sum(q) + bias leaves the datapath in a 32-bit register. Its range is
- *             part of the statement.
+ *             part of the statement; a zero point found at run time is any code of the input.
  * Cost        O(n k stages) time, O(k) memory.
  * Example     q = (8, 8), x in [0, 15]: Rmax = 240 needs 9 bits; 8 bits are refuted by x = (15,
  * 15), although the l1 norm 16 is under the zero-centred bound 254/15 = 16.9 of A2Q+.
@@ -49,8 +49,17 @@ static size_t integer_stages(const struct brim_dot *d, const brim_datapath *dp)
     return i + 1;
 }
 
-static brim_status outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
-                                 const brim_range *sum, brim_range *outside)
+/* The zero point that lets total - zero * sum of the weights reach furthest up, or down. */
+static int64_t zero_for(const struct brim_dot *d, int64_t weights, bool high)
+{
+    if (!d->x_zero_any) {
+        return d->x_zero;
+    }
+    return (weights > 0) == high ? d->x_min : d->x_max;
+}
+
+brim_status brim_outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
+                               const brim_range *sum, brim_range *outside)
 {
     int64_t total = 0, shift;
 
@@ -60,12 +69,14 @@ static brim_status outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t
         }
     }
     const int64_t bias = d->bias_q != NULL ? d->bias_q[c] : 0;
-    if (__builtin_mul_overflow(d->x_zero, total, &shift) ||
-        __builtin_sub_overflow(bias, shift, &shift) ||
-        __builtin_add_overflow(sum->lo, shift, &outside->lo) ||
-        __builtin_add_overflow(sum->hi, shift, &outside->hi)) {
-        return brim_fail(ctx, BRIM_ERR_ARG,
-                         "channel %zu: sum, zero-point correction and bias exceed 63 bits", c);
+    for (int high = 0; high < 2; high++) {
+        int64_t *end = high ? &outside->hi : &outside->lo;
+        if (__builtin_mul_overflow(zero_for(d, total, high != 0), total, &shift) ||
+            __builtin_sub_overflow(bias, shift, &shift) ||
+            __builtin_add_overflow(high ? sum->hi : sum->lo, shift, end)) {
+            return brim_fail(ctx, BRIM_ERR_ARG,
+                             "channel %zu: sum, zero-point correction and bias exceed 63 bits", c);
+        }
     }
     return BRIM_OK;
 }
@@ -93,7 +104,7 @@ static brim_status bound_channel(brim_ctx *ctx, const struct brim_dot *d, size_t
     if (s != BRIM_OK) {
         return brim_fail_at(ctx, s, "channel %zu", c);
     }
-    BRIM_TRY(outside_range(ctx, d, c, &sum, &outside));
+    BRIM_TRY(brim_outside_range(ctx, d, c, &sum, &outside));
     for (size_t i = 0; i < integer_stages(d, &out->datapath); i++) {
         if (need[i] > out->datapath.stage[i].width && t->bad_channel[i] == d->n) {
             t->bad_channel[i] = c;
@@ -179,10 +190,33 @@ static brim_status find_witness(struct brim_arena *arena, const struct brim_dot 
                          "channel %zu, stage %zu: the witness does not overflow in the simulator",
                          channel, stage);
     }
-    *witness =
-        (brim_witness){.channel = channel, .stage = stage, .value = value, .k = d->k, .x = x};
+    *witness = (brim_witness){
+        .channel = channel, .stage = stage, .value = value, .k = d->k, .x = x, .x_zero = d->x_zero};
     out->witness = witness;
     return BRIM_OK;
+}
+
+int64_t brim_outside_zero(const struct brim_dot *d, size_t c, bool high)
+{
+    int64_t weights = 0;
+
+    for (size_t i = 0; i < d->k; i++) {
+        weights += counted(d, c, i);
+    }
+    return zero_for(d, weights, high);
+}
+
+int64_t brim_outside_input(const struct brim_dot *d, size_t c, bool high, int32_t *x)
+{
+    const int64_t zero = brim_outside_zero(d, c, high);
+    int64_t y = d->bias_q != NULL ? d->bias_q[c] : 0;
+
+    for (size_t i = 0; i < d->k; i++) {
+        const int64_t w = counted(d, c, i);
+        x[i] = (int32_t)(w == 0 ? 0 : (w > 0) == high ? d->x_max : d->x_min);
+        y += w * (x[i] - zero);
+    }
+    return y;
 }
 
 /* The sum fits its registers but not the 32 bits behind them: the input that shows it. */
@@ -192,16 +226,11 @@ static brim_status find_outside_witness(struct brim_arena *arena, const struct b
     brim_witness *witness = brim_arena_zalloc(arena, 1, sizeof *witness);
     int32_t *x = brim_arena_zalloc(arena, d->k, sizeof *x);
     const bool high = t->outside.hi > brim_register_max(BRIM_OUTSIDE_BITS);
-    int64_t y = d->bias_q != NULL ? d->bias_q[t->outside_channel] : 0;
 
     if (witness == NULL || x == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    for (size_t i = 0; i < d->k; i++) {
-        const int64_t w = counted(d, t->outside_channel, i);
-        x[i] = (int32_t)(w == 0 ? 0 : (w > 0) == high ? d->x_max : d->x_min);
-        y += w * (x[i] - d->x_zero);
-    }
+    const int64_t y = brim_outside_input(d, t->outside_channel, high, x);
     if (y != (high ? t->outside.hi : t->outside.lo)) {
         return brim_fail(arena->ctx, BRIM_ERR_INTERNAL,
                          "channel %zu: the witness does not reach its bound", t->outside_channel);
@@ -210,7 +239,8 @@ static brim_status find_outside_witness(struct brim_arena *arena, const struct b
                               .stage = out->datapath.n_stages,
                               .value = y,
                               .k = d->k,
-                              .x = x};
+                              .x = x,
+                              .x_zero = brim_outside_zero(d, t->outside_channel, high)};
     out->witness = witness;
     return BRIM_OK;
 }
@@ -237,6 +267,7 @@ brim_status brim_certify_layer(struct brim_arena *arena, const struct brim_dot *
                                     .x_min = d->x_min,
                                     .x_max = d->x_max,
                                     .x_zero = d->x_zero,
+                                    .x_zero_any = d->x_zero_any,
                                     .datapath = *dp};
     out->name = brim_arena_strdup(arena, d->name);
     if (out->name == NULL) {

@@ -16,4 +16,14 @@
 BRIM_NODISCARD brim_status brim_certify_layer(struct brim_arena *arena, const struct brim_dot *d,
                                               const brim_datapath *dp, brim_certificate_layer *out);
 
+/* Range of sum - x_zero * sum(w) + bias of output c, where `sum` is the range of the sum. */
+BRIM_NODISCARD brim_status brim_outside_range(brim_ctx *ctx, const struct brim_dot *d, size_t c,
+                                              const brim_range *sum, brim_range *outside);
+
+/* The zero point that takes it furthest: the layer's, or of those that a run may find. */
+int64_t brim_outside_zero(const struct brim_dot *d, size_t c, bool high);
+
+/* The input that takes it, at that zero point, to its greatest (high) or least value, which is returned. x: [k]. */
+int64_t brim_outside_input(const struct brim_dot *d, size_t c, bool high, int32_t *x);
+
 #endif

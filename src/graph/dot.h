@@ -3,7 +3,7 @@
  *
  * A dot layer is a Conv, Gemm or MatMul with constant weights. It is FLOAT as found in a float
  * model, or CODES when weights and input are integers: QDQ (DequantizeLinear on both sides), or the
- * integer operators QLinearConv, QLinearMatMul, ConvInteger, MatMulInteger.
+ * integer operators QLinearConv, QLinearMatMul, QGemm, ConvInteger, MatMulInteger.
  *
  * K order (everywhere in brim): kernel row, kernel column, input channel; channel fastest. A group
  * of a grouped convolution is a dot product of its own: n counts all outputs, k one group's
@@ -46,7 +46,7 @@ struct brim_conv_geometry { /* 1-D convolutions have height 1 */
 
 struct brim_dot {
     size_t node; /* the Conv/Gemm/MatMul/QLinear... node */
-    const char *name;
+    const char *name, *op_type;
     enum brim_dot_kind kind;
     bool codes;                     /* integer weights and input */
     struct brim_conv_geometry conv; /* CONV only */
@@ -57,6 +57,8 @@ struct brim_dot {
 
     /* CODES: weight codes [n][k] in K order, weight zero point already subtracted. */
     const int32_t *w;
+    const int32_t *w_zero;            /* [n] the zero points; NULL: all 0 */
+    enum brim_dtype w_dtype, x_dtype; /* the types that store the codes */
     size_t vector;        /* products that share a scale of their own; 0 = one scale per output */
     const float *w_scale; /* [n]; of single-level vectors [n][ceil(k/vector)] */
     const uint32_t
@@ -64,6 +66,9 @@ struct brim_dot {
                                vectors (docs/semantics.md section 11); NULL: single-level or none */
     int64_t x_min, x_max; /* input codes, zero point not subtracted; always has 0, x_zero */
     int64_t x_zero;       /* input zero point */
+    bool x_zero_any;      /* found at run time, any of x_min..x_max: the value x_zero_value, of one
+                             element, and x_zero is 0 */
+    int32_t x_zero_value;
     float x_scale;
     const int32_t *bias_q; /* [n] integer bias in units of x_scale*w_scale, or NULL */
     const float *bias;     /* [n] float bias when it is not integer, or NULL */
@@ -117,7 +122,7 @@ void brim_dots_free(struct brim_dots *dots);
  * followed by the codes [n][k] in K order, each as a little-endian int16. With vectors the line is
  *   "brim-dot-2 n k groups x_min x_max x_zero vector\n"
  * and behind the codes come the factors [n][ceil(k/vector)], each as a little-endian uint32 (none
- * when single-level). brim-check computes the same. */
+ * when single-level). A zero point found at run time is the word "any" in the line. brim-check computes the same. */
 BRIM_NODISCARD brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65]);
 
 /* Metadata: key "brim.layer.<node name>" holds one JSON object

@@ -69,27 +69,34 @@ static bool match_qdq(const struct finder *f, const struct brim_node *n, struct 
     return true;
 }
 
+/* One element that something computes. */
+static bool computed_scalar(const struct finder *f, int32_t v)
+{
+    return v >= 0 && constant(f, v) == NULL && brim_shape_count(&f->g->values[v].type.shape) == 1;
+}
+
 /* The integer operators name everything themselves. */
-static bool match_integer(const struct brim_node *n, struct candidate *c)
+static bool match_integer(const struct finder *f, const struct brim_node *n, struct candidate *c)
 {
     *c = (struct candidate){
         .node = n, .x_code = -1, .w_code = -1, .bias = -1, .bias_scale = -1, .bias_product = true};
     c->x = input(n, 0);
-    if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
-        const bool conv = is_onnx(n, "QLinearConv");
+    if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul") || is_microsoft(n, "QGemm")) {
+        const bool conv = is_onnx(n, "QLinearConv"), gemm = is_microsoft(n, "QGemm");
         c->x_scale = input(n, 1);
         c->x_zero = input(n, 2);
         c->w = input(n, 3);
         c->w_scale = input(n, 4);
         c->w_zero = input(n, 5);
-        c->bias = conv ? input(n, 8) : -1;
-        c->axis = conv ? 0 : 1;
+        c->bias = conv ? input(n, 8) : gemm ? input(n, 6) : -1;
+        c->axis = conv || (gemm && brim_node_int(n, "transB", 0) != 0) ? 0 : 1;
         return true;
     }
     if (is_onnx(n, "ConvInteger") || is_onnx(n, "MatMulInteger")) {
         c->x_scale = c->w_scale = -1;
         c->w = input(n, 1);
         c->x_zero = input(n, 2);
+        c->zero_any = computed_scalar(f, c->x_zero);
         c->w_zero = input(n, 3);
         c->axis = is_onnx(n, "ConvInteger") ? 0 : 1;
         return true;
@@ -119,8 +126,27 @@ static bool hands_on(const struct brim_node *n)
     return false;
 }
 
-/* Range of the codes: the type's, narrowed by constant Clips, widened to the codes 0 and zero (a
- * padded convolution reads the latter). */
+/* The codes that a Where chooses between, when both are constant: narrows the range to them. */
+static void choice_range(const struct finder *f, const struct brim_node *n, struct brim_dot *d)
+{
+    int64_t lo = INT64_MAX, hi = INT64_MIN;
+
+    for (size_t i = 1; i < 3; i++) {
+        const struct brim_tensor *t = constant(f, input(n, i));
+        if (t == NULL || !brim_dtype_is_integer(t->type.dtype) || count(t) == 0) {
+            return;
+        }
+        for (size_t k = 0; k < count(t); k++) {
+            lo = brim_min_i64(lo, brim_tensor_int(t, k));
+            hi = brim_max_i64(hi, brim_tensor_int(t, k));
+        }
+    }
+    d->x_min = brim_max_i64(d->x_min, lo);
+    d->x_max = brim_min_i64(d->x_max, hi);
+}
+
+/* Range of the codes: the type's, narrowed by constant Clips or to the constants of a Where, widened
+ * to the codes 0 and zero (a padded convolution reads the latter). */
 static void code_range(const struct finder *f, const struct candidate *c, struct brim_dot *d)
 {
     const struct brim_node *n = producer(f, c->x);
@@ -140,6 +166,9 @@ static void code_range(const struct finder *f, const struct candidate *c, struct
             d->x_max = brim_min_i64(d->x_max, brim_tensor_int(hi, 0));
         }
         n = producer(f, n->in[0]);
+    }
+    if (n != NULL && is_onnx(n, "Where")) {
+        choice_range(f, n, d);
     }
     d->x_min = brim_min_i64(d->x_min, brim_min_i64(0, d->x_zero));
     d->x_max = brim_max_i64(d->x_max, brim_max_i64(0, d->x_zero));
@@ -195,7 +224,8 @@ static bool start(const struct finder *f, const struct brim_node *n, const struc
     if (!brim_layout_of(n, w, &l) || brim_node_int(n, "transA", 0) != 0) {
         return false;
     }
-    *d = (struct brim_dot){.node = (size_t)(n - f->g->nodes), .name = n->name};
+    *d = (struct brim_dot){
+        .node = (size_t)(n - f->g->nodes), .name = n->name, .op_type = n->op_type};
     d->kind = l.kind == BRIM_LAYOUT_CONV ? BRIM_DOT_CONV : BRIM_DOT_MATMUL;
     d->n = l.n;
     d->k = l.k;
@@ -228,10 +258,31 @@ static brim_status copy_codes(const struct finder *f, const struct candidate *c,
     return BRIM_OK;
 }
 
+/* The zero points that were subtracted, where one is not 0. */
+static brim_status copy_zeros(const struct finder *f, const struct candidate *c, struct brim_dot *d)
+{
+    const struct brim_tensor *zero = constant(f, c->w_zero);
+    bool any = false;
+
+    for (size_t n = 0; n < d->n && !any; n++) {
+        any = zero_at(zero, n) != 0;
+    }
+    int32_t *to = any ? brim_arena_alloc(f->arena, d->n, sizeof *to) : NULL;
+    if (any && to == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    for (size_t n = 0; any && n < d->n; n++) {
+        to[n] = (int32_t)zero_at(zero, n);
+    }
+    d->w_zero = to;
+    return BRIM_OK;
+}
+
 /* alpha of a Gemm multiplies the product, as a scale does. */
 static float alpha_of(const struct brim_node *n)
 {
-    return is_onnx(n, "Gemm") ? brim_node_float(n, "alpha", 1.0f) : 1.0f;
+    return is_onnx(n, "Gemm") || is_microsoft(n, "QGemm") ? brim_node_float(n, "alpha", 1.0f)
+                                                          : 1.0f;
 }
 
 static float beta_of(const struct brim_node *n)
@@ -328,7 +379,8 @@ static bool bias_fits(const struct finder *f, const struct candidate *c, const s
     const bool integer = c->bias_product || c->bias_scale >= 0;
     const struct brim_shape *s = t == NULL ? NULL : &t->type.shape;
     return s != NULL && usable(f, c->bias, d->n, integer) &&
-           (!integer || t->type.dtype == BRIM_INT32) && usable(f, c->bias_scale, d->n, false) &&
+           (!c->bias_product || t->type.dtype == BRIM_INT32) &&
+           usable(f, c->bias_scale, d->n, false) &&
            (s->rank == 0 || (size_t)s->dim[s->rank - 1] == count(t));
 }
 
@@ -341,7 +393,7 @@ static bool scales_fit(const struct finder *f, const struct candidate *c, struct
     struct brim_layout l;
 
     if (!brim_layout_of(c->node, &w->type.shape, &l) || !usable(f, c->x_scale, 1, false) ||
-        !usable(f, c->x_zero, 1, true)) {
+        (!c->zero_any && !usable(f, c->x_zero, 1, true))) {
         return false;
     }
     const int outputs = brim_layout_output_axis(&l);
@@ -367,10 +419,16 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     d->codes = true;
     d->x = c->x;
     d->weight = c->w;
+    d->w_dtype = w->type.dtype;
+    d->x_dtype = f->g->values[c->x].type.dtype;
     d->bias_value = c->bias;
     d->x_scale = scale_at(constant(f, c->x_scale), 0);
     d->x_zero = zero_at(constant(f, c->x_zero), 0);
-    if (c->dynamic) {
+    d->x_zero_any = c->zero_any;
+    d->x_zero_value = c->zero_any ? c->x_zero : -1;
+    if (c->zero_any) { /* padding holds the zero point, which may be any code */
+        brim_dtype_range(f->g->values[c->x].type.dtype, &d->x_min, &d->x_max);
+    } else if (c->dynamic) {
         d->x_min = c->grid.lo;
         d->x_max = c->grid.hi;
     } else {
@@ -378,6 +436,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     }
     bool fits;
     BRIM_TRY(copy_codes(f, c, d, found));
+    BRIM_TRY(copy_zeros(f, c, d));
     BRIM_TRY(brim_dot_copy_factors(f, c, d));
     BRIM_TRY(brim_dot_copy_inputs(f, c, d, &fits));
     *found = *found && fits;
@@ -463,7 +522,7 @@ static brim_status find_at(const struct finder *f, const struct brim_node *n, st
     if (float_op) {
         return match_qdq(f, n, &c) ? find_codes(f, &c, d, found) : find_float(f, n, d, found);
     }
-    return match_integer(n, &c) ? find_codes(f, &c, d, found) : BRIM_OK;
+    return match_integer(f, n, &c) ? find_codes(f, &c, d, found) : BRIM_OK;
 }
 
 static brim_status find_all(brim_ctx *ctx, const struct brim_graph *g, struct brim_dots *dots,
@@ -521,16 +580,18 @@ static uint8_t *put(uint8_t *to, uint32_t v, size_t bytes)
 brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65])
 {
     const size_t factors = d->factor == NULL ? 0 : d->n * brim_dot_vectors(d);
-    char line[192], vector[32] = "";
+    char line[192], vector[32] = "", zero[24] = "any";
     size_t codes, bytes;
 
     if (d->vector > 0) {
         (void)snprintf(vector, sizeof vector, " %zu", d->vector);
     }
-    const size_t head =
-        (size_t)snprintf(line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %lld%s\n",
-                         d->vector > 0 ? 2 : 1, d->n, d->k, d->groups, (long long)d->x_min,
-                         (long long)d->x_max, (long long)d->x_zero, vector);
+    if (!d->x_zero_any) {
+        (void)snprintf(zero, sizeof zero, "%lld", (long long)d->x_zero);
+    }
+    const size_t head = (size_t)snprintf(
+        line, sizeof line, "brim-dot-%d %zu %zu %zu %lld %lld %s%s\n", d->vector > 0 ? 2 : 1, d->n,
+        d->k, d->groups, (long long)d->x_min, (long long)d->x_max, zero, vector);
     if (!brim_mul_size(d->n, d->k, &codes) || !brim_mul_size(codes, 2, &bytes)) {
         return brim_fail(ctx, BRIM_ERR_NOMEM, "node '%s': is too large to hash", d->name);
     }

@@ -6,6 +6,7 @@
 
 #include "graph/dot.h"
 #include "graph/layout.h"
+#include "graph/op.h"
 
 struct finder {
     const struct brim_graph *g;
@@ -17,9 +18,10 @@ struct finder {
 struct candidate {
     const struct brim_node *node;
     int32_t x, x_scale, x_zero;
+    bool zero_any; /* x_zero is computed */
     int32_t w, w_scale, w_zero;
-    int code_axis;  /* of those outputs */
     int32_t w_code; /* two-level: integer scales of blocks, and w_scale then belongs to outputs */
+    int code_axis;  /* of those outputs, in w_code */
     int32_t bias, bias_scale; /* bias_scale -1: a float bias, or int32 in the product's units */
     int32_t x_code;           /* inputs with vectors: integer scales of the channels */
     bool dynamic;             /* or a grid whose integer scales are found at run time */
@@ -32,6 +34,11 @@ struct candidate {
 static inline bool is_onnx(const struct brim_node *n, const char *op_type)
 {
     return n->domain[0] == '\0' && strcmp(n->op_type, op_type) == 0;
+}
+
+static inline bool is_microsoft(const struct brim_node *n, const char *op_type)
+{
+    return strcmp(n->domain, BRIM_DOMAIN_MICROSOFT) == 0 && strcmp(n->op_type, op_type) == 0;
 }
 
 static inline int32_t input(const struct brim_node *n, size_t i)

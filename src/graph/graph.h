@@ -198,7 +198,7 @@ BRIM_NODISCARD brim_status brim_graph_prune_dead(struct brim_graph *g);
 /* Infer every value's type in order; wrong arity, types or shapes fail naming the node. */
 BRIM_NODISCARD brim_status brim_graph_infer(struct brim_graph *g);
 
-/* ---- passes (graph/pass.c, graph/fold.c, graph/sink.c) ---- */
+/* ---- passes (graph/pass.c, graph/fold.c, graph/fold_codes.c, graph/sink.c) ---- */
 /* Fold BatchNormalization into the Conv, Gemm or MatMul (with constant weights) before it. */
 BRIM_NODISCARD brim_status brim_graph_fold_batchnorm(struct brim_graph *g);
 /* A constant Add after a Conv or Gemm, or after a MatMul of a matrix (which becomes a Gemm), becomes
@@ -207,6 +207,8 @@ BRIM_NODISCARD brim_status brim_graph_fold_bias(struct brim_graph *g);
 /* Reshapes and transposes of constants are done; those of a dequantized value are moved before its
  * DequantizeLinear. After inference. */
 BRIM_NODISCARD brim_status brim_graph_fold_moves(struct brim_graph *g);
+/* QuantizeLinear and Clip of constants are done: the codes are constants. After inference. */
+BRIM_NODISCARD brim_status brim_graph_fold_codes(struct brim_graph *g);
 /* Identity and inference-mode Dropout removed, Constant nodes turned into constants. */
 BRIM_NODISCARD brim_status brim_graph_canonicalise(struct brim_graph *g);
 /* The same, but Dropout stays: it does something while training. */

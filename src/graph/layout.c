@@ -26,8 +26,8 @@ bool brim_layout_of(const struct brim_node *node, const struct brim_shape *weigh
                                   (size_t)d[1], (size_t)taps};
         return true;
     }
-    const bool transposed =
-        strcmp(node->op_type, "Gemm") == 0 && brim_node_int(node, "transB", 0) != 0;
+    const bool gemm = strcmp(node->op_type, "Gemm") == 0 || strcmp(node->op_type, "QGemm") == 0;
+    const bool transposed = gemm && brim_node_int(node, "transB", 0) != 0;
     if (weight->rank != 2) {
         return false;
     }

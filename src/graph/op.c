@@ -11,8 +11,12 @@ static const struct {
     const struct brim_op *ops;
     const size_t *count;
 } families[] = {
-    {brim_ops_math, &brim_ops_math_count},   {brim_ops_move, &brim_ops_move_count},
-    {brim_ops_nn, &brim_ops_nn_count},       {brim_ops_quant, &brim_ops_quant_count},
+    {brim_ops_math, &brim_ops_math_count},
+    {brim_ops_move, &brim_ops_move_count},
+    {brim_ops_nn, &brim_ops_nn_count},
+    {brim_ops_quant, &brim_ops_quant_count},
+    {brim_ops_microsoft, &brim_ops_microsoft_count},
+    {brim_ops_qonnx, &brim_ops_qonnx_count},
     {brim_ops_shape, &brim_ops_shape_count},
 };
 

@@ -22,6 +22,10 @@ struct brim_infer {
 
 typedef brim_status brim_infer_fn(struct brim_infer *c);
 
+/* Domains besides ONNX's own, the empty one. Other names of QONNX's are this one once loaded. */
+#define BRIM_DOMAIN_QONNX     "qonnx.custom_op.general"
+#define BRIM_DOMAIN_MICROSOFT "com.microsoft"
+
 struct brim_op {
     const char *domain; /* "" = ONNX */
     const char *name;

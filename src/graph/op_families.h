@@ -11,12 +11,16 @@
 
 extern const struct brim_op brim_ops_math[];
 extern const size_t brim_ops_math_count;
+extern const struct brim_op brim_ops_microsoft[];
+extern const size_t brim_ops_microsoft_count;
 extern const struct brim_op brim_ops_move[];
 extern const size_t brim_ops_move_count;
 extern const struct brim_op brim_ops_nn[];
 extern const size_t brim_ops_nn_count;
 extern const struct brim_op brim_ops_quant[];
 extern const size_t brim_ops_quant_count;
+extern const struct brim_op brim_ops_qonnx[];
+extern const size_t brim_ops_qonnx_count;
 extern const struct brim_op brim_ops_shape[];
 extern const size_t brim_ops_shape_count;
 

@@ -22,6 +22,12 @@ static brim_status infer_signed(struct brim_infer *c)
     return brim_infer_unary(c);
 }
 
+static brim_status infer_round(struct brim_infer *c)
+{
+    BRIM_TRY(brim_infer_check(c, 0, BRIM_T_FLOATS));
+    return brim_infer_unary(c);
+}
+
 static brim_status infer_clip(struct brim_infer *c)
 {
     for (size_t i = 1; i < c->node->n_in; i++) {
@@ -144,17 +150,21 @@ const struct brim_op brim_ops_math[] = {
     {"", "Abs", 1, 1, 1, 1, infer_number},
     {"", "Add", 2, 2, 1, 1, infer_arithmetic},
     {"", "Cast", 1, 1, 1, 1, infer_cast},
+    {"", "Ceil", 1, 1, 1, 1, infer_round},
     {"", "Clip", 1, 3, 1, 1, infer_clip},
     {"", "Div", 2, 2, 1, 1, infer_arithmetic},
     {"", "Equal", 2, 2, 1, 1, infer_equal},
     {"", "Erf", 1, 1, 1, 1, infer_number},
     {"", "Exp", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "Gelu", 1, 1, 1, 1, infer_gelu},
+    {"", "Floor", 1, 1, 1, 1, infer_round},
     {"", "Greater", 2, 2, 1, 1, infer_compare},
+    {"", "GreaterOrEqual", 2, 2, 1, 1, infer_compare},
     {"", "HardSigmoid", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "HardSwish", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "LeakyRelu", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "Less", 2, 2, 1, 1, infer_compare},
+    {"", "LessOrEqual", 2, 2, 1, 1, infer_compare},
     {"", "Max", 1, -1, 1, 1, infer_variadic},
     {"", "Min", 1, -1, 1, 1, infer_variadic},
     {"", "Mul", 2, 2, 1, 1, infer_arithmetic},
@@ -162,7 +172,9 @@ const struct brim_op brim_ops_math[] = {
     {"", "Pow", 2, 2, 1, 1, infer_pow},
     {"", "Reciprocal", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "Relu", 1, 1, 1, 1, infer_signed},
+    {"", "Round", 1, 1, 1, 1, infer_round},
     {"", "Sigmoid", 1, 1, 1, 1, brim_infer_unary_float},
+    {"", "Sign", 1, 1, 1, 1, infer_number},
     {"", "Sqrt", 1, 1, 1, 1, brim_infer_unary_float},
     {"", "Sub", 2, 2, 1, 1, infer_arithmetic},
     {"", "Tanh", 1, 1, 1, 1, brim_infer_unary_float},

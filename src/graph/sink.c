@@ -3,7 +3,8 @@
  *
  * A DequantizeLinear with one scale commutes with whatever only moves elements, so
  *   q -> DequantizeLinear -> Flatten -> Gemm    becomes    q -> Flatten -> DequantizeLinear -> Gemm
- * and the Gemm sees its integers. Types must have been inferred.
+ * and the Gemm sees its integers. With scales along an axis it commutes with a Transpose, which takes
+ * the axis along. Types must have been inferred.
  */
 #include <string.h>
 
@@ -106,20 +107,45 @@ static brim_status fold_constant_move(struct mover *m, struct brim_node *n, bool
     return BRIM_OK;
 }
 
+/* Where a DequantizeLinear's scales go when its output is moved by node n: *axis is -1 for a scale
+ * for all. False: they cannot follow. */
+static bool follow_scales(const struct brim_graph *g, const struct brim_node *dq,
+                          const struct brim_node *n, int64_t *axis)
+{
+    const struct brim_tensor *scale =
+        is_onnx(dq, "DequantizeLinear") && dq->in[0] >= 0 ? g->values[dq->in[1]].constant : NULL;
+    int64_t perm[BRIM_MAX_RANK];
+
+    *axis = -1;
+    if (scale == NULL || brim_node_int(dq, "block_size", 0) != 0) {
+        return false;
+    }
+    if (brim_shape_count(&scale->type.shape) == 1) {
+        return true;
+    }
+    const int rank = g->values[dq->in[0]].type.shape.rank;
+    const int64_t stated = brim_node_int(dq, "axis", 1), from = stated + (stated < 0 ? rank : 0);
+    if (!is_onnx(n, "Transpose") || rank < 1 || !permutation(n, rank, perm)) {
+        return false;
+    }
+    for (int i = 0; i < rank; i++) {
+        *axis = perm[i] == from ? i : *axis;
+    }
+    return *axis >= 0;
+}
+
 /* dq -> move becomes move -> dq, reusing both nodes when nothing else reads dq's output. */
 static brim_status sink(struct mover *m, size_t at)
 {
     struct brim_graph *g = m->g;
     const int32_t x = g->nodes[at].in[0];
+    int64_t axis;
 
     if (x < 0 || (size_t)x >= m->n_known || m->producer[x] < 0 || m->uses[x] != 1) {
         return BRIM_OK;
     }
     struct brim_node *dq = &g->nodes[m->producer[x]];
-    const struct brim_tensor *scale =
-        is_onnx(dq, "DequantizeLinear") && dq->in[0] >= 0 ? g->values[dq->in[1]].constant : NULL;
-    if (scale == NULL || brim_shape_count(&scale->type.shape) != 1 ||
-        brim_node_int(dq, "block_size", 0) != 0) {
+    if (!follow_scales(g, dq, &g->nodes[at], &axis)) {
         return BRIM_OK;
     }
     const int32_t out = g->nodes[at].out[0];
@@ -134,7 +160,7 @@ static brim_status sink(struct mover *m, size_t at)
     dq->in[0] = moved;
     dq->out[0] = out;
     m->producer[out] = m->producer[x];
-    return BRIM_OK;
+    return axis < 0 ? BRIM_OK : brim_node_set_int(g, dq, "axis", axis);
 }
 
 static brim_status survey(struct mover *m, struct brim_arena *scratch)

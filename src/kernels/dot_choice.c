@@ -48,6 +48,11 @@ void brim_dot_kernel_choice(const struct brim_dot_kernel *kernel, struct brim_ch
         why = "registers may overflow";
         then = "simulated addition by addition, a vector of outputs at a time";
         break;
+    case BRIM_DOT_ORDERED:
+        choice->variant = "ordered lanes";
+        why = "registers may overflow";
+        then = "simulated in the mode's order, 32 outputs at a time";
+        break;
     case BRIM_DOT_SCALAR:
         why = "registers may overflow";
         then = "this mode has no vector form";

@@ -51,6 +51,9 @@ static brim_status pack(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
     if (lanes(d)) {
         return brim_dot_lanes_pack(ctx, d);
     }
+    if (d->plan.path == BRIM_DOT_ORDERED) {
+        return brim_dot_ordered_pack(ctx, d);
+    }
     if (d->plan.path == BRIM_DOT_SIMULATE) {
         BRIM_TRY(brim_dot_simulate_pack(ctx, d));
         return d->plan.lanes.count && d->safe && d->plan.codes8 && d->outputs >= 8
@@ -234,6 +237,8 @@ static void run_path(const struct brim_dot_kernel *d, const struct brim_dot_rows
         brim_dot_lanes_run(d, r, counts);
     } else if (d->plan.path == BRIM_DOT_SIMULATE) {
         brim_dot_simulate_run(d, r, counts);
+    } else if (d->plan.path == BRIM_DOT_ORDERED) {
+        brim_dot_ordered_run(d, r, counts);
     } else {
         run_scalar(d, r, counts);
     }

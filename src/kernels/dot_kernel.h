@@ -10,7 +10,7 @@
 
 /* Weights for the simulator's passes, either way round (simulate_variant.h). */
 struct brim_dot_pack {
-    int16_t *panel; /* [groups][panels][k][32]: lanes are outputs */
+    int16_t *panel; /* [groups][panels][k][32]: lanes are outputs; ORDERED: [groups][k][outputs] */
     uint32_t *word; /* [groups][pairs][k]: of two outputs, lanes are rows */
 };
 
@@ -74,6 +74,10 @@ void brim_dot_gemm_run(const struct brim_dot_kernel *d, const struct brim_dot_ro
 brim_status brim_dot_lanes_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
 void brim_dot_lanes_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
                         struct brim_dot_counts *counts);
+
+brim_status brim_dot_ordered_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
+void brim_dot_ordered_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
+                          struct brim_dot_counts *counts);
 
 brim_status brim_dot_simulate_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
 void brim_dot_simulate_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,

@@ -11,6 +11,7 @@
  * equal clip(total) when every term fits the register; where a product may not, the lanes in which
  *             one did not are left to the reference. A spill register loses nothing; what reaches
  * the next stage differs only in how the total is cut, which an EXACT or WRAP stage cannot tell.
+ *             One register in an order that looks at its products: dot_ordered.c.
  * Everything else is left to brim_datapath_dot(). Events compare exact terms, so need[i] <= width
  * alone makes stage i SAFE. Cost        O(n k) for each stage.
  */
@@ -282,6 +283,22 @@ static bool plan_simulate(const brim_datapath *dp, const struct facts *f,
     return true;
 }
 
+/* One register that sorts or is greedy, of products that fit 16 bits. */
+static bool plan_ordered(const brim_datapath *dp, const struct facts *f, struct brim_dot_plan *plan)
+{
+    const brim_stage *s = &dp->stage[0];
+    const unsigned width = s->width < 32 ? s->width : 31; /* as plan_lanes() */
+
+    if (dp->n_stages != 1 || (s->mode != BRIM_MODE_SORTED && s->mode != BRIM_MODE_GREEDY) ||
+        plan->lanes.k == 0 || brim_width_of(f->w_lo, f->w_hi) > 16 ||
+        brim_width_of(f->p_lo, f->p_hi) > 16 || f->magnitude >= INT64_C(1) << 30) {
+        return false;
+    }
+    plan->lanes.stage[0].lo = brim_register_min(width);
+    plan->lanes.stage[0].hi = brim_register_max(width);
+    return true;
+}
+
 /* No register can leave its range. */
 static bool is_total(const brim_datapath *dp, const struct facts *f)
 {
@@ -306,7 +323,13 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
     plan->codes8 = f.w_lo >= -128 && f.w_hi <= 127 && f.magnitude < INT64_C(1) << 30 &&
                    ((p->x_min >= 0 && p->x_max <= 255) || (p->x_min >= -128 && p->x_max <= 127));
     const bool narrow = f.magnitude < INT64_C(1) << 30;
-    if (!plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes)) {
+    const bool lanes = plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes);
+    /* Of products one or two bits too wide few are: what they spoil is added up anew, one by one. */
+    const bool misfits =
+        plan->lanes.recheck && brim_width_of(f.p_lo, f.p_hi) > dp->stage[0].width + 2u;
+    if ((!lanes || misfits) && plan_ordered(dp, &f, plan)) {
+        plan->path = BRIM_DOT_ORDERED;
+    } else if (!lanes) {
         plan->path = BRIM_DOT_SCALAR;
     } else if (!plan_gemm(&f, p->n / p->groups, plan) &&
                !plan_simulate(dp, &f, brim_simulate_choose(ctx->isa), plan)) {

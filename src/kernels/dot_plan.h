@@ -13,7 +13,8 @@ enum brim_dot_path {
     BRIM_DOT_SIMULATE, /* the passes of simulate_variant.h: 16-bit operands */
     BRIM_DOT_LANES32,
     BRIM_DOT_LANES64,
-    BRIM_DOT_SCALAR /* brim_datapath_dot() for each output */
+    BRIM_DOT_ORDERED, /* dot_ordered.h: sorted rounds, sign-greedy */
+    BRIM_DOT_SCALAR   /* brim_datapath_dot() for each output */
 };
 
 /* SIMULATE: passes of the first stage. */

@@ -2,10 +2,12 @@
  *
  *     acc = total + offset[c]       modulo 2^32; whoever makes the kernel checks that it fits int32
  *     ACC     acc
+ *     CLIPPED acc, or what is nearest to it within least..most
+ *     WRAPPED acc modulo most - least + 1, a power of two, within least..most
  *     FLOAT   (float)acc * multiplier[c] (+ bias[c])                two roundings, never fused
  *     CODES   rint(clip((float)acc * multiplier[c], lo, hi)) + zero  half to even; lo, hi integers
  *
- * A product that is not a number clips to lo.
+ * A product that is not a number clips to lo. y may be the totals where it is as wide.
  * Equal in every bit to docs/semantics.md's requantization, on every instruction set.
  */
 #ifndef BRIM_KERNELS_EPILOGUE_H
@@ -18,8 +20,16 @@
 enum brim_emit {
     BRIM_EMIT_FLOAT, /* float */
     BRIM_EMIT_CODES, /* uint8_t; an int8_t has the same bytes */
-    BRIM_EMIT_ACC    /* int32_t */
+    BRIM_EMIT_ACC,   /* int32_t, as the next ones */
+    BRIM_EMIT_CLIPPED,
+    BRIM_EMIT_WRAPPED
 };
+
+/* Does not ask for a multiplier. */
+static inline bool brim_emits_acc(enum brim_emit emit)
+{
+    return emit >= BRIM_EMIT_ACC;
+}
 
 /* Arrays are [n] over output channels, borrowed. */
 struct brim_epilogue {
@@ -29,6 +39,7 @@ struct brim_epilogue {
     const float *bias;       /* FLOAT; NULL = none */
     float lo, hi;            /* CODES: least and greatest code, less zero */
     int32_t zero;            /* CODES */
+    int32_t least, most;     /* CLIPPED and WRAPPED */
 };
 
 /* A block of totals: row i, column j at total[i * stride + j]; column j is channel first + j. */

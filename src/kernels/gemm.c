@@ -20,6 +20,7 @@
  * pass, one tile's at a time. */
 #define ROWS_BYTES    ((size_t)1 << 20)
 #define WEIGHTS_BYTES ((size_t)36 << 10)
+#define PASSED_ROWS   64 /* so few rows use weights too seldom to keep them in L1 */
 
 /* ---- plans ---- */
 
@@ -35,6 +36,7 @@ struct plan {
     size_t block, blocks;            /* of the reduction: quads, number */
     size_t x_stride;                 /* of copied rows */
     size_t pieces, spans, totals, x; /* offsets into scratch: [tiles][blocks], ... */
+    size_t tile_totals;              /* of these, twice where unit > 1 */
     size_t bytes;
     unsigned tile_rows, tile_panels, unit; /* largest of the variants */
     unsigned step;                         /* of tile registers, where x is not copied */
@@ -285,8 +287,9 @@ static struct plan plan_for(const struct brim_gemm *gemm, size_t m)
     if (plan.unit > 1) {
         plan.rows = (plan.rows + plan.tile_rows - 1) / plan.tile_rows * plan.tile_rows;
     }
-    const size_t total_rows = plan.blocks > 1 ? plan.rows : plan.tile_rows;
-    plan.x = plan.totals + total_rows * plan.tile_panels * BRIM_GEMM_PANEL * sizeof(int32_t);
+    plan.tile_totals =
+        (plan.blocks > 1 ? plan.rows : plan.tile_rows) * plan.tile_panels * (size_t)BRIM_GEMM_PANEL;
+    plan.x = plan.totals + (plan.unit > 1 ? 2 : 1) * plan.tile_totals * sizeof(int32_t);
     plan.bytes = plan.x + brim_min_size(plan.rows, m) * plan.x_stride;
     return plan;
 }
@@ -422,6 +425,8 @@ struct run {
     size_t y_stride;
     unsigned step, shaped; /* of the tile registers: quads at a time, rows */
     void (*end)(void);
+    struct brim_epilogue_block waiting; /* totals of the last tile, no rows = none */
+    bool odd;                           /* it has the second place of totals */
 };
 
 static size_t element_bytes(enum brim_emit emit)
@@ -429,18 +434,38 @@ static size_t element_bytes(enum brim_emit emit)
     return emit == BRIM_EMIT_CODES ? 1 : 4;
 }
 
-/* Totals that need no epilogue go where they belong. */
+static bool finished(const struct run *r)
+{
+    return r->gemm->epilogue.emit == BRIM_EMIT_ACC && r->gemm->epilogue.offset == NULL;
+}
+
+/* Totals that stay 32 bits go where they belong; but where they wait for an epilogue, to a place
+ * that is still in L1 then. */
 static bool direct(const struct run *r)
 {
-    return r->gemm->epilogue.emit == BRIM_EMIT_ACC && r->gemm->epilogue.offset == NULL &&
+    const bool wait = r->group.variant->begin != NULL;
+
+    return (wait ? finished(r) : brim_emits_acc(r->gemm->epilogue.emit)) &&
            (r->group.panel + r->group.panels) * BRIM_GEMM_PANEL <= r->gemm->packed.n;
 }
 
-static void finish(const struct run *r, const struct brim_gemm_tile *t, size_t first)
+static void finish_waiting(struct run *r)
+{
+    if (r->waiting.rows != 0) {
+        r->gemm->finish->run(&r->gemm->epilogue, &r->waiting);
+        r->waiting.rows = 0;
+    }
+}
+
+/* Totals of tile registers take long to arrive: they wait until the next tile's are on their way
+ * (5 % of 32 x 256 x 768 clipped or as codes). */
+static void finish(struct run *r, const struct brim_gemm_tile *t, size_t first)
 {
     const struct brim_epilogue *e = &r->gemm->epilogue;
     const size_t column = r->group.panel * BRIM_GEMM_PANEL;
-    const struct brim_epilogue_block block = {
+
+    finish_waiting(r);
+    r->waiting = (struct brim_epilogue_block){
         .total = t->y,
         .stride = t->y_stride,
         .rows = t->rows,
@@ -449,7 +474,10 @@ static void finish(const struct run *r, const struct brim_gemm_tile *t, size_t f
         .y = (uint8_t *)r->y + (first * r->y_stride + column) * element_bytes(e->emit),
         .y_stride = r->y_stride};
 
-    r->gemm->finish->run(e, &block);
+    if (r->group.variant->begin == NULL) {
+        finish_waiting(r);
+    }
+    r->odd = !r->odd && r->plan->unit > 1;
 }
 
 /* The next tile's first row and rows: nearly equal ones, or where tile registers have a shape, full
@@ -508,6 +536,7 @@ static void run_block(struct run *r, size_t block)
         .w_stride = panel_bytes,
         .y_stride = is_direct ? r->y_stride : r->group.panels * BRIM_GEMM_PANEL,
         .add = block > 0,
+        .pass = r->rows <= PASSED_ROWS,
         .step = r->step,
         .zero = g->zero,
         .start = g->start != NULL ? g->start + r->group.panel * BRIM_GEMM_PANEL : NULL};
@@ -518,10 +547,10 @@ static void run_block(struct run *r, size_t block)
         t.next = done == 0 ? next_weights(r, block) : NULL;
         t.x = r->in.x + first * r->in.x_stride;
         t.y = is_direct ? (int32_t *)r->y + first * r->y_stride + r->group.panel * BRIM_GEMM_PANEL
-                        : r->totals + (one ? 0 : first * t.y_stride);
+                        : r->totals + (one ? r->odd * r->plan->tile_totals : first * t.y_stride);
         shape(r, t.rows);
         r->group.variant->run(&t);
-        if (!is_direct && block + 1 == r->plan->blocks) {
+        if (block + 1 == r->plan->blocks && !(is_direct && finished(r))) {
             finish(r, &t, first);
         }
         done = first + t.rows;
@@ -558,6 +587,7 @@ void brim_gemm_run(const struct brim_gemm *gemm, const struct brim_gemm_rows *ro
             }
         }
     }
+    finish_waiting(&r);
     if (r.end != NULL) {
         r.end();
     }

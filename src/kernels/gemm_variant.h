@@ -65,9 +65,10 @@ struct brim_gemm_tile {
     const int8_t *next; /* weights of as many panels that are wanted soon; NULL = none */
     int32_t *y;         /* [rows][16 * panels], row i at y + i * y_stride */
     size_t y_stride;
-    bool add;             /* to what y holds */
-    unsigned step;        /* tile registers: quads that they take at a time */
-    uint8_t zero;         /* centred variants: taken off x; */
+    bool add;      /* to what y holds */
+    bool pass;     /* tile registers: weights pass by, rows of x stay in L1; or the reverse */
+    unsigned step; /* tile registers: quads that they take at a time */
+    uint8_t zero;  /* centred variants: taken off x; */
     const int32_t *start; /* [16 * panels], what is added to without `add` */
 };
 

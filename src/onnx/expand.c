@@ -50,6 +50,13 @@ static const char *text(const char *s)
 
 const char *brim_onnx_domain(const char *domain)
 {
+    static const char *const qonnx[] = {"brevitas.onnx", "finn.custom_op.general", "onnx.brevitas"};
+
+    for (size_t i = 0; domain != NULL && i < sizeof qonnx / sizeof qonnx[0]; i++) {
+        if (strcmp(domain, qonnx[i]) == 0) {
+            return BRIM_DOMAIN_QONNX;
+        }
+    }
     return domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
 
@@ -250,10 +257,21 @@ static brim_status name_node(struct expander *x, const struct frame *f, const pb
     return name == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
 }
 
+/* onnxruntime had quantization to 16 bits before ONNX did; the operators are the same now. */
+static bool is_microsoft_codes(const char *domain, const char *op_type)
+{
+    return strcmp(domain, BRIM_DOMAIN_MICROSOFT) == 0 &&
+           (strcmp(op_type, "QuantizeLinear") == 0 || strcmp(op_type, "DequantizeLinear") == 0);
+}
+
 static brim_status read_node(struct expander *x, struct frame *f, const pb_node *p,
                              struct incoming *to)
 {
     *to = (struct incoming){.domain = brim_onnx_domain(p->domain), .op_type = text(p->op_type)};
+    if (is_microsoft_codes(to->domain, to->op_type)) {
+        to->domain = "";
+        x->l->microsoft_codes = true;
+    }
     BRIM_TRY(name_node(x, f, p, to));
     if (p->n_attribute > MAX_ATTRIBUTES) {
         return brim_fail(x->l->ctx, BRIM_ERR_FILE, "node '%s' (%s): has %zu attributes", to->name,

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "brim/onnx.h"
+#include "graph/rewrite.h"
 #include "onnx/loader.h"
 
 enum { OLDEST_OPSET = 6 };
@@ -257,8 +258,11 @@ static brim_status check_finite(struct brim_onnx_loader *l, const struct brim_va
 /* No constant may hold a NaN, and no weight an infinity (an attention mask may). */
 static brim_status check_constants(struct brim_onnx_loader *l)
 {
-    static const char *const weighted[] = {
-        "Conv", "Gemm", "MatMul", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"};
+    static const char *const weighted[] = {"Conv",           "Gemm",
+                                           "MatMul",         "BatchNormalization",
+                                           "QuantizeLinear", "DequantizeLinear",
+                                           "BipolarQuant",   "Quant",
+                                           "IntQuant",       "Trunc"};
     const struct brim_graph *g = l->g;
     bool *weight = brim_arena_zalloc(l->scratch, g->n_values + 1, sizeof *weight);
 
@@ -313,7 +317,11 @@ static brim_status load_model(struct brim_onnx_loader *l)
     BRIM_TRY(brim_graph_canonicalise(l->g));
     BRIM_TRY(check_constants(l));
     BRIM_TRY(brim_graph_infer(l->g));
+    BRIM_TRY(l->microsoft_codes ? brim_graph_upgrade(l->g, 21) : BRIM_OK); /* for 16 bits */
+    BRIM_TRY(brim_onnx_lower_qonnx(l->g));
     BRIM_TRY(brim_graph_fold_moves(l->g));
+    BRIM_TRY(brim_graph_fold_codes(l->g));
+    BRIM_TRY(brim_graph_fold_moves(l->g)); /* moves of those */
     return check_outputs(l, declared);
 }
 

@@ -10,14 +10,19 @@ struct brim_onnx_loader {
     struct brim_arena *scratch; /* lives for the call */
     struct brim_graph *g;
     const pb_model *model;
-    const char *folder; /* of the model file; NULL = in memory */
+    const char *folder;   /* of the model file; NULL = in memory */
+    bool microsoft_codes; /* a QuantizeLinear or DequantizeLinear was com.microsoft's */
 };
 
 /* Add the model's nodes, functions of the model expanded. Every value that the main graph names
  * exists afterwards, whether anything produces it or not. */
 BRIM_NODISCARD brim_status brim_onnx_add_nodes(struct brim_onnx_loader *l);
 
-/* The domain as the operator table writes it: "ai.onnx" is "". */
+/* QONNX's quantizers become QuantizeLinear, Clip, DequantizeLinear and integer constants; the opset
+ * is raised to 13 or 21. After inference, which is done again. */
+BRIM_NODISCARD brim_status brim_onnx_lower_qonnx(struct brim_graph *g);
+
+/* The domain as the operator table writes it: "ai.onnx" is "", and QONNX's has one name. */
 const char *brim_onnx_domain(const char *domain);
 
 #endif

@@ -11,4 +11,4 @@ add_custom_command(
   VERBATIM)
 set_source_files_properties(${onnx_pb_c} PROPERTIES COMPILE_OPTIONS -w)
 target_sources(brim PRIVATE ${onnx_pb_c} ${onnx_pb_h} src/onnx/expand.c src/onnx/function.c src/onnx/external.c
-                            src/onnx/load_onnx.c src/onnx/save_onnx.c src/onnx/tensor.c src/onnx/wire.c)
+                            src/onnx/load_onnx.c src/onnx/qonnx.c src/onnx/save_onnx.c src/onnx/tensor.c src/onnx/wire.c)

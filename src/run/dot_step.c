@@ -17,6 +17,7 @@
  *
  * The register sees only sum(w*x). Outside it, exactly:
  *     acc = sum(w*x) - x_zero * sum(w) + bias_q
+ * where a zero point that is found at run time is taken off last, from the integers written.
  */
 #include <assert.h>
 #include <string.h>
@@ -28,14 +29,24 @@
 
 /* ---- prepare ---- */
 
+/* A convolution that pads with a zero point found at run time. */
+static bool padding_varies(const struct brim_dot *d)
+{
+    const struct brim_conv_geometry *v = &d->conv;
+
+    return d->x_zero_any && d->kind == BRIM_DOT_CONV &&
+           (v->auto_pad != 0 || v->pad_top + v->pad_left + v->pad_bottom + v->pad_right > 0);
+}
+
 brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *s)
 {
     BRIM_TRY(brim_dot_step_vectors(plan, s));
     const struct brim_dot *d = s->dot;
     int64_t *offset = brim_arena_alloc(&plan->arena, d->n, sizeof *offset);
     float *multiplier = brim_arena_alloc(&plan->arena, d->n, sizeof *multiplier);
+    uint32_t *w_sum = brim_arena_alloc(&plan->arena, d->n, sizeof *w_sum);
 
-    if (offset == NULL || multiplier == NULL) {
+    if (offset == NULL || multiplier == NULL || w_sum == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t c = 0; c < d->n; c++) {
@@ -45,6 +56,7 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
                 d->factor == NULL ? 1 : d->factor[c * brim_dot_vectors(d) + k / d->vector];
             sum += (int64_t)d->w[c * d->k + k] * factor;
         }
+        w_sum[c] = (uint32_t)(uint64_t)sum;
         offset[c] = (d->bias_q != NULL ? d->bias_q[c] : 0) - d->x_zero * sum;
         multiplier[c] = 1.0f;
         if (s->emit != BRIM_EMIT_ACC) {
@@ -55,23 +67,31 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
         }
     }
     s->offset = offset;
+    s->w_sum = d->x_zero_any ? w_sum : NULL;
     s->multiplier = multiplier;
     s->bias = s->emit == BRIM_EMIT_FLOAT ? d->bias : NULL;
     const bool counts = plan->count && !s->total;
     const bool observed = plan->observe && d->vector == 0 && !s->total;
-    const struct brim_dot_kernel_params p = {.w = d->w,
-                                             .n = d->n,
-                                             .k = d->k,
-                                             .groups = d->groups,
-                                             .x_min = brim_min_i64(d->x_min, d->x_zero),
-                                             .x_max = brim_max_i64(d->x_max, d->x_zero),
-                                             .datapath = s->total ? NULL : s->datapath,
-                                             .factor = d->factor,
-                                             .vector = d->vector,
-                                             .count = counts || observed};
-    BRIM_TRY(brim_dot_kernel_create(plan->ctx, &p, &s->kernel));
+    struct brim_dot_kernel_params p = {.w = d->w,
+                                       .n = d->n,
+                                       .k = d->k,
+                                       .groups = d->groups,
+                                       .x_min = brim_min_i64(d->x_min, d->x_zero),
+                                       .x_max = brim_max_i64(d->x_max, d->x_zero),
+                                       .datapath = s->total ? NULL : s->datapath,
+                                       .factor = d->factor,
+                                       .vector = d->vector,
+                                       .count = counts || observed};
+    struct brim_arena slots;
+    brim_arena_init(&slots, plan->ctx);
+    brim_status status = plan->target != NULL ? brim_dot_step_walk(plan, s, &slots, &p) : BRIM_OK;
+    if (status == BRIM_OK) {
+        status = brim_dot_kernel_create(plan->ctx, &p, &s->kernel);
+    }
+    brim_arena_free(&slots);
+    BRIM_TRY(status);
     s->observed = observed && brim_dot_kernel_has_extremes(s->kernel);
-    return s->counter == NULL && brim_dot_kernel_is_total(s->kernel)
+    return s->counter == NULL && brim_dot_kernel_is_total(s->kernel) && !padding_varies(d)
                ? brim_dot_total_prepare(plan, s)
                : BRIM_OK;
 }
@@ -141,16 +161,12 @@ static void emit_codes(const struct brim_dot_step *s, const struct emit *e)
 
 static void emit(const struct brim_dot_step *s, const struct emit *e)
 {
-    switch (s->emit) {
-    case BRIM_EMIT_FLOAT:
+    if (s->emit == BRIM_EMIT_FLOAT) {
         emit_float(s, e);
-        break;
-    case BRIM_EMIT_CODES:
+    } else if (s->emit == BRIM_EMIT_CODES) {
         emit_codes(s, e);
-        break;
-    case BRIM_EMIT_ACC:
+    } else {
         emit_acc(s, e);
-        break;
     }
 }
 
@@ -197,7 +213,9 @@ struct job {
     size_t rows;    /* of the run, for the observer */
     int32_t *range; /* [3][block][n / groups] for the observer, or NULL */
     struct brim_tensor *y;
+    int64_t x_zero;
     int64_t *value; /* [block][n / groups] */
+    int32_t *slots; /* [block][slots] of a target's walk, or NULL */
     void *scratch;  /* the kernel's */
     size_t block, per_group;
     enum brim_dot_codes codes; /* what the kernel is given */
@@ -223,6 +241,16 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
     if (j->observer != NULL) {
         j->range = brim_arena_alloc(scratch, values, 3 * sizeof *j->range);
         if (j->range == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
+    }
+    if (j->s->walk != NULL) {
+        size_t slots;
+        if (!brim_mul_size(j->block, j->s->walk->slots, &slots)) {
+            return brim_fail(scratch->ctx, BRIM_ERR_NOMEM, "out of memory: too many products");
+        }
+        j->slots = brim_arena_alloc(scratch, slots, sizeof *j->slots);
+        if (j->slots == NULL) {
             return BRIM_ERR_NOMEM;
         }
     }
@@ -270,6 +298,20 @@ static void observe_block(const struct job *j, const struct block *b)
     j->observer(j->user, &seen);
 }
 
+/* As a target's kernels do it: rows in the order of their walk, and what the operands are moved by
+ * taken off. */
+static void run_walk(const struct job *j, const struct brim_dot_rows *codes)
+{
+    struct brim_dot_rows rows = *codes;
+
+    rows.x = j->slots;
+    rows.codes = BRIM_DOT_INT32;
+    rows.x_stride = j->s->walk->slots;
+    brim_walk_rows(j->s, codes, j->slots);
+    brim_dot_kernel_run(j->s->kernel, &rows);
+    brim_walk_totals(j->s, codes, &rows);
+}
+
 static void run_block(const struct job *j, const struct block *b)
 {
     const struct brim_dot_rows rows = {.group = b->group,
@@ -288,6 +330,8 @@ static void run_block(const struct job *j, const struct block *b)
     }
     if (j->observer != NULL) {
         observe_block(j, b);
+    } else if (j->s->walk != NULL) {
+        run_walk(j, &rows);
     } else {
         brim_dot_kernel_run(j->s->kernel, &rows);
     }
@@ -434,9 +478,9 @@ static brim_status plane_create(const struct job *j, const struct brim_tensor *x
     }
     for (size_t i = 0; i < n; i++) {
         if (p->size == 1) {
-            p->code[i] = (uint8_t)d->x_zero;
+            p->code[i] = (uint8_t)j->x_zero;
         } else {
-            ((int32_t *)(void *)p->code)[i] = (int32_t)d->x_zero;
+            ((int32_t *)(void *)p->code)[i] = (int32_t)j->x_zero;
         }
     }
     return BRIM_OK;
@@ -572,6 +616,26 @@ static brim_status check(const struct brim_dot *d, const struct brim_tensor *x,
     return BRIM_OK;
 }
 
+/* acc = total - x_zero * sum(w) for a zero point that is only known now; modulo 2^32. */
+static void subtract_zero(const struct brim_dot_step *s, const struct brim_dot_call *call)
+{
+    const size_t n = s->dot->n, count = (size_t)brim_shape_count(&call->y->type.shape);
+    const struct brim_shape *shape = &call->y->type.shape;
+    const uint32_t zero = (uint32_t)(uint64_t)call->x_zero;
+    size_t inner = 1; /* elements of one channel that lie together */
+    uint32_t *y = call->y->data;
+
+    for (int i = 2; s->dot->kind == BRIM_DOT_CONV && i < shape->rank; i++) {
+        inner *= (size_t)shape->dim[i];
+    }
+    for (size_t at = 0; at < count; at += inner) {
+        const uint32_t shift = zero * s->w_sum[at / inner % n];
+        for (size_t i = 0; i < inner; i++) {
+            y[at + i] -= shift;
+        }
+    }
+}
+
 brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_dot_call *call)
 {
     const enum brim_dot_codes codes = codes_of(call->x->type.dtype);
@@ -581,6 +645,7 @@ brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_d
                     .observer = s->observed ? call->observer : NULL,
                     .user = call->user,
                     .y = call->y,
+                    .x_zero = call->x_zero,
                     .codes = codes,
                     .size = codes == BRIM_DOT_INT32 ? sizeof(int32_t) : 1};
     brim_status status = check(s->dot, call->x, call->y, scratch->ctx);
@@ -590,6 +655,9 @@ brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_d
     } else if (status == BRIM_OK) {
         status = s->dot->kind == BRIM_DOT_CONV ? run_conv(&j, call->x, scratch)
                                                : run_matmul(&j, call->x, scratch);
+    }
+    if (status == BRIM_OK && s->w_sum != NULL) {
+        subtract_zero(s, call);
     }
     return status == BRIM_OK ? BRIM_OK
                              : brim_fail_at(scratch->ctx, status, "layer '%s'", s->dot->name);

@@ -356,13 +356,16 @@ static brim_status place_dot(struct brim_workspace *ws, const struct brim_dot_st
 
 static brim_status run_dot(struct brim_workspace *ws, const struct brim_dot_step *s)
 {
-    const struct brim_dot_call call = {.x = &ws->value[s->dot->x],
-                                       .y = &ws->value[s->out],
-                                       .counts = ws->plan->count ? &ws->counts[s->index] : NULL,
-                                       .observer = ws->observer,
-                                       .user = ws->user,
-                                       .scratch = &ws->scratch,
-                                       .work = &ws->work};
+    const struct brim_dot *d = s->dot;
+    const struct brim_dot_call call = {
+        .x = &ws->value[d->x],
+        .x_zero = d->x_zero_any ? brim_tensor_int(&ws->value[d->x_zero_value], 0) : d->x_zero,
+        .y = &ws->value[s->out],
+        .counts = ws->plan->count ? &ws->counts[s->index] : NULL,
+        .observer = ws->observer,
+        .user = ws->user,
+        .scratch = &ws->scratch,
+        .work = &ws->work};
     return brim_dot_step_run(s, &call);
 }
 

@@ -273,9 +273,10 @@ static bool fuse_one(struct fusion *f, struct brim_dot_step *s)
         s->y.dtype = BRIM_INT32;
         return s->dot->bias == NULL;
     }
-    if (is_op(n, "QLinearConv") || is_op(n, "QLinearMatMul")) {
+    const bool gemm = strcmp(n->op_type, "QGemm") == 0;
+    if (is_op(n, "QLinearConv") || is_op(n, "QLinearMatMul") || (gemm && given(n, 7))) {
         f->clipped = false;
-        if (s->dot->bias != NULL || !take_grid(f, n, 6, &c.grid)) {
+        if (s->dot->bias != NULL || !take_grid(f, n, gemm ? 7 : 6, &c.grid)) {
             return false;
         }
         take_code_clip(f, &c);

@@ -70,6 +70,9 @@ static void find_needed(struct builder *b)
         }
         if (b->tail[i] != NULL) {
             needed[b->tail[i]->dot->x] = true;
+            if (b->tail[i]->dot->x_zero_any) {
+                needed[b->tail[i]->dot->x_zero_value] = true;
+            }
             continue;
         }
         for (size_t k = 0; b->code[i] != NULL && k < b->code[i]->n_in; k++) {
@@ -215,6 +218,9 @@ static void mark_uses(struct builder *b, size_t step)
 
     if (s->dot != NULL) {
         b->last_use[s->dot->dot->x] = step;
+        if (s->dot->dot->x_zero_any) {
+            b->last_use[s->dot->dot->x_zero_value] = step;
+        }
         b->last_use[s->dot->out] = step;
         return;
     }
@@ -329,6 +335,8 @@ static brim_status fill(struct brim_plan *plan, const struct brim_plan_params *p
     }
     plan->count = p->count;
     plan->observe = p->observe;
+    plan->target = p->target;
+    BRIM_TRY(brim_plan_check_target(plan));
     plan->max_in = plan->max_out = 1;
     plan->wanted = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->wanted);
     plan->needed = brim_arena_zalloc(&plan->arena, g->n_values + 1, sizeof *plan->needed);

@@ -8,6 +8,7 @@
 #ifndef BRIM_RUN_PLAN_H
 #define BRIM_RUN_PLAN_H
 
+#include "brim/target.h"
 #include "graph/dot.h"
 #include "graph/graph.h"
 #include "kernels/choice.h"
@@ -21,7 +22,9 @@ struct brim_plan_params {
     size_t n_wanted;
     const brim_datapath
         *datapath; /* overrides the declared one of every layer; NULL = declared, else exact */
-    bool count;    /* keep brim_dot_counts (runs the simulator in every dot layer) */
+    const brim_target
+        *target; /* overrides that: every layer as this target's kernels walk it; NULL = none */
+    bool count;  /* keep brim_dot_counts (runs the simulator in every dot layer) */
     bool
         observe; /* layers without vectors add up exactly, whatever is declared, and may be watched:
                       brim_workspace_observe() */

@@ -12,6 +12,7 @@
 #include "kernels/total.h"
 #include "run/op.h"
 #include "run/plan.h"
+#include "target/layer_walk.h"
 
 /* A dot layer run in integers, up to and including its requantization. */
 struct brim_dot_step {
@@ -25,11 +26,16 @@ struct brim_dot_step {
     bool observed;                   /* the kernel has extremes for an observer */
     bool total;                      /* dot is the layer with its vectors' scales multiplied in */
     enum brim_emit emit;
-    struct brim_grid y;      /* of `out`; all but the type for CODES only */
-    const int64_t *offset;   /* [n] bias_q - x_zero * sum(w) */
-    const float *multiplier; /* [n]; FLOAT and CODES */
-    const float *bias;       /* [n] or NULL; FLOAT */
-    bool x_bytes, y_bytes;   /* how `dot->x` and `out` lie in memory */
+    struct brim_grid y;                 /* of `out`; all but the type for CODES only */
+    const int64_t *offset;              /* [n] bias_q - x_zero * sum(w) */
+    const uint32_t *w_sum;              /* [n] sum(w) modulo 2^32 where the zero point is found at
+                                           run time */
+    const float *multiplier;            /* [n]; FLOAT and CODES */
+    const float *bias;                  /* [n] or NULL; FLOAT */
+    bool x_bytes, y_bytes;              /* how `dot->x` and `out` lie in memory */
+    const struct brim_layer_walk *walk; /* of a target: the kernel takes its slots; NULL = codes */
+    const int64_t *walk_excess;         /* [n] of a walk: what does not depend on the input in the
+                                           sum of slots over that of codes */
 
     /* One of them where only the totals matter and 32 bits hold them, else neither. */
     struct brim_conv_kernel *conv;
@@ -79,6 +85,7 @@ struct brim_plan {
     bool *wanted, *needed;               /* [n_values] */
     size_t max_in, max_out;              /* largest arity of a node */
     bool has_override, count, observe;
+    const brim_target *target; /* borrowed; NULL = none */
     brim_datapath override;
 };
 
@@ -118,6 +125,21 @@ void *brim_work_get(struct brim_work *work, size_t bytes);
 /* A layer with integer scales for its vectors becomes one without, where that gives the same. */
 BRIM_NODISCARD brim_status brim_dot_step_vectors(struct brim_plan *plan, struct brim_dot_step *s);
 
+/* ---- walk_step.c: dot layers as a target's kernels walk them ---- */
+/* Every integer layer is one that a target can walk. */
+BRIM_NODISCARD brim_status brim_plan_check_target(const struct brim_plan *plan);
+/* The layer's walk, and in *p weights, range and datapath of its kernel, which `w` keeps until that
+ * is made. Where the target's kernels hold every sum, s->walk stays NULL and the datapath exact. */
+BRIM_NODISCARD brim_status brim_dot_step_walk(struct brim_plan *plan, struct brim_dot_step *s,
+                                              struct brim_arena *w,
+                                              struct brim_dot_kernel_params *p);
+/* Codes that the kernel is given for m rows of codes of the layer: [m][slots]. */
+void brim_walk_rows(const struct brim_dot_step *s, const struct brim_dot_rows *codes,
+                    int32_t *slots);
+/* The sums over slots of rows->y become sums over the codes of those rows. */
+void brim_walk_totals(const struct brim_dot_step *s, const struct brim_dot_rows *codes,
+                      const struct brim_dot_rows *rows);
+
 /* ---- dot_step.c ---- */
 /* Offsets, multipliers and the kernel's weights. */
 BRIM_NODISCARD brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *s);
@@ -125,6 +147,7 @@ void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s); /* its kernels 
 
 struct brim_dot_call {
     const struct brim_tensor *x; /* integer codes */
+    int64_t x_zero;              /* their zero point */
     struct brim_tensor *y;       /* allocated, of the shape of the layer's output */
     struct brim_dot_counts *counts;
     brim_dot_observer *observer; /* NULL = none; called for steps that are observed */

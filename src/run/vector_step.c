@@ -21,15 +21,15 @@ static brim_status can_multiply(brim_ctx *ctx, const struct brim_dot_step *s, bo
     for (size_t c = 0; c < d->n && *can; c++) {
         brim_factors buffer;
         unsigned need[BRIM_MAX_STAGES];
+        if (s->datapath != NULL) { /* first: this also tells that the datapath has the vectors */
+            BRIM_TRY(brim_datapath_need_scaled(ctx, s->datapath, brim_dot_factors(d, c, &buffer),
+                                               d->w + c * d->k, d->k, x_min, x_max, need, NULL));
+            *can = brim_datapath_fits(s->datapath, need);
+        }
         for (size_t i = 0; i < d->k; i++) {
             const int64_t w =
                 (int64_t)d->w[c * d->k + i] * (int64_t)d->factor[c * vectors + i / d->vector];
             *can = *can && w >= INT16_MIN && w <= INT16_MAX;
-        }
-        if (*can && s->datapath != NULL) {
-            BRIM_TRY(brim_datapath_need_scaled(ctx, s->datapath, brim_dot_factors(d, c, &buffer),
-                                               d->w + c * d->k, d->k, x_min, x_max, need, NULL));
-            *can = brim_datapath_fits(s->datapath, need);
         }
     }
     return BRIM_OK;

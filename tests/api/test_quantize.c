@@ -321,6 +321,19 @@ static void vectors_run_as_they_add_up(void **state)
         assert_true(events_on(&j, "9/8s,64", &slow) > 0);
         assert_true(memcmp(fast.y, slow.y, fast.n * sizeof *fast.y) != 0);
     }
+    /* Products beyond 16 bits are left to the reference, which needs the vectors' stage as well. */
+    brim_datapath whole;
+    brim_run_params p;
+    brim_run_report *r;
+    ASSERT_OK(j.ctx, brim_datapath_parse(j.ctx, "32", &whole));
+    brim_run_params_init(&p);
+    p.datapath = &whole;
+    j.p.solve.wbits = 8;
+    j.p.solve.vector.scale_bits = 10;
+    j.p.vector_inputs = BRIM_VECTOR_INPUTS_NONE;
+    quantize(&j, "32/8,48");
+    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "no stage but the last has tiles of 8 products",
+                 brim_run(j.ctx, j.quantized, j.fresh, &p, &r));
     close_job(&j);
 }
 

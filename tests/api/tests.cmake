@@ -7,6 +7,8 @@ add_test(NAME api.headers COMMAND ${CMAKE_CURRENT_LIST_DIR}/headers.sh ${PROJECT
 set_tests_properties(api.headers PROPERTIES LABELS api)
 brim_test(api determinism)
 brim_test(api starving)
+brim_test(api fix)
+brim_test(api orders)
 brim_test(api profile)
 brim_test(api quantize)
 brim_test(api train)

@@ -1,1 +1,2 @@
 brim_test(certify certify)
+brim_test(certify target)

@@ -98,6 +98,38 @@ static inline void ob_attribute(struct ob *node, const char *name, int64_t value
     ob_message(node, 5, &a);
 }
 
+static inline void ob_ints(struct ob *node, const char *name, const int64_t *v, size_t n)
+{
+    struct ob a = {0};
+
+    ob_text(&a, 1, name);
+    for (size_t i = 0; i < n; i++) {
+        ob_int(&a, 8, v[i]);
+    }
+    ob_int(&a, 20, 7);
+    ob_message(node, 5, &a);
+}
+
+static inline void ob_string(struct ob *node, const char *name, const char *text)
+{
+    struct ob a = {0};
+
+    ob_text(&a, 1, name);
+    ob_text(&a, 4, text);
+    ob_int(&a, 20, 3);
+    ob_message(node, 5, &a);
+}
+
+/* A node of a domain of its own. */
+static inline struct ob ob_foreign(const char *domain, const char *name, const char *op,
+                                   const char *in, const char *out)
+{
+    struct ob n = ob_node(name, op, in, out);
+
+    ob_text(&n, 7, domain);
+    return n;
+}
+
 static inline void ob_plain(struct ob *graph, const char *name, const char *op, const char *in,
                             const char *out)
 {
@@ -129,14 +161,19 @@ static inline void ob_value(struct ob *graph, unsigned field, const char *name, 
     ob_message(graph, field, &v);
 }
 
-static inline void ob_model(struct ob *model, const struct ob *graph)
+static inline void ob_model_of(struct ob *model, const struct ob *graph, int64_t version)
 {
     struct ob opset = {0};
 
-    ob_int(&opset, 2, 21);
+    ob_int(&opset, 2, version);
     ob_int(model, 1, 10);
     ob_message(model, 7, graph);
     ob_message(model, 8, &opset);
+}
+
+static inline void ob_model(struct ob *model, const struct ob *graph)
+{
+    ob_model_of(model, graph, 21);
 }
 
 static inline void ob_metadata(struct ob *model, const char *key, const char *value)

@@ -255,12 +255,12 @@ static void elements_that_are_not_there(void **state)
     refused(&model, "constant 'w_q': holds another number of elements than its shape says");
     weight(&model, 3, DIMS(4, 200), &e);
     refused(&model, "constant 'w_q': holds less than its shape says");
-    weight(&model, 5, DIMS(3), &e);
+    weight(&model, 3, DIMS(7), &e);
     refused(&model, "node 'fc' (MatMul): weight has rank 1, expected 2");
     weight(&model, 11, DIMS(4, 2), &e);
     refused(&model, "constant 'w_q': type 11, expected an integer of at most 32 bits");
     weight(&model, 3, DIMS(4, 0), &e);
-    refused(&model, "node 'fc' (MatMul): weights are empty");
+    refused(&model, "node 'fc' (MatMul): constant 'w_q' is empty");
     e.n = 0;
     ob_bytes(&e, 9, (const uint8_t[32]){0}, 32);
     weight(&model, 6, DIMS(4, 2), &e);
@@ -357,6 +357,37 @@ static void zero_points_of_blocks(void **state)
     (void)state;
     with_zero(&model, DIMS(2, 2), 0, 2);
     refused(&model, "the weights' zero point does not fit their shape");
+}
+
+/* Integer scales for vectors of two weights, and n of them for the channels of the input. */
+static void with_input_scales(struct ob *model, int64_t n)
+{
+    static const uint8_t scales[8] = {1, 1, 2, 2, 3, 3, 4, 4};
+    struct ob g, dq = ob_node("w_DQ", "DequantizeLinear", "w_q,w_s", "w");
+
+    begin(&g);
+    ob_constant(&g, "w_q", 3, DIMS(4, 2), eight, 8);
+    ob_constant(&g, "w_sq", 2, DIMS(2, 2), scales, 4);
+    ob_constant(&g, "x_sq", 2, DIMS(n), scales, (size_t)n);
+    ob_plain(&g, "w_s_DQ", "DequantizeLinear", "w_sq,s", "w_s");
+    ob_plain(&g, "x_s_DQ", "DequantizeLinear", "x_sq,s", "x_s");
+    ob_plain(&g, "v_DQ", "DequantizeLinear", "x,x_s", "v");
+    ob_attribute(&dq, "axis", 0);
+    ob_attribute(&dq, "block_size", 2);
+    ob_message(&g, 1, &dq);
+    ob_plain(&g, "fc", "MatMul", "v,w", "y");
+    finish(&g, model);
+}
+
+static void scales_of_inputs(void **state)
+{
+    struct ob model;
+
+    (void)state;
+    with_input_scales(&model, 0);
+    refused(&model, "the inputs' integer scales are not one for every channel");
+    with_input_scales(&model, 3);
+    refused(&model, "the inputs' integer scales are not one for every channel");
 }
 
 /* ConvInteger or MatMulInteger, whose input has no node that tells its type. */
@@ -499,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_constant_node_is_a_constant),
         cmocka_unit_test(zero_points_of_weights),
         cmocka_unit_test(zero_points_of_blocks),
+        cmocka_unit_test(scales_of_inputs),
         cmocka_unit_test(types_of_inputs),
         cmocka_unit_test(shapes_of_products),
         cmocka_unit_test(biases),

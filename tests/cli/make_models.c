@@ -47,6 +47,20 @@ static void float_network(struct ob *model, enum flaw flaw)
     ob_model(model, &g);
 }
 
+/* y = a x b, both computed: k products in a sum, 0 = nobody knows. */
+static void product_network(struct ob *model, int64_t k)
+{
+    struct ob g = {0};
+
+    model->n = 0;
+    ob_text(&g, 2, "product");
+    ob_value(&g, 11, "a", 2, DIMS(2, k));
+    ob_value(&g, 11, "b", 3, DIMS(k, 3));
+    ob_value(&g, 12, "y", 6, DIMS(2, 3));
+    ob_plain(&g, "scores", "MatMulInteger", "a,b", "y");
+    ob_model(model, &g);
+}
+
 static void save(const char *folder, const char *name, const void *data, size_t n)
 {
     char path[4096];
@@ -122,6 +136,12 @@ int main(int argc, char **argv)
     save(argv[1], "qdq.onnx", model.data, model.n);
     rename_conv(&model);
     save(argv[1], "control.onnx", model.data, model.n);
+    integer_network_build(&model);
+    save(argv[1], "integer.onnx", model.data, model.n);
+    product_network(&model, 6);
+    save(argv[1], "product.onnx", model.data, model.n);
+    product_network(&model, 0);
+    save(argv[1], "dynamic.onnx", model.data, model.n);
     save_npy(argv[1], "good.npy", 28, 0);
     save_npy(argv[1], "small.npy", 14, 0);
     save_npy(argv[1], "nan.npy", 28, 1);

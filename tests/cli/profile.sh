@@ -52,6 +52,10 @@ expect 1 "$brim" profile float.onnx --data 'synth:glyphs?limit=6' --csv c.csv
 one_error
 stderr_has 'quantize it first'
 no_file c.csv
+expect 1 "$brim" run float.onnx --data 'synth:glyphs?limit=6' --profile f.json
+one_error
+stderr_has 'quantize it first'
+no_file f.json
 # Layers whose vectors have scales are left out, with or without integers for them.
 for bits in 0 4; do
     expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o v.onnx \

@@ -49,6 +49,13 @@ for inputs in static dynamic; do
     expect 0 "$check" g.onnx g.json
     expect 0 "$brim" run g.onnx --data 'synth:glyphs?limit=20'
 done
+# Vectors longer than any reduction are as long as it allows.
+expect 0 "$brim" quantize float.onnx -o long.onnx --calib "$calib" --wbits 4 --vector 128
+expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o long.onnx --calib "$calib" --wbits 4 \
+    --vector 128 --json
+stdout_has '"vector": 8,'
+expect 0 "$brim" certify long.onnx -o long.json
+expect 0 "$check" long.onnx long.json
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:2 --json
 stdout_has '"sparsity": 0.[5-9]'
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:4 --prune-last --saliency moments

@@ -1,5 +1,5 @@
 # Help on stdout, usage errors as one line on stderr with exit code 2 and a suggestion.
-for verb in inspect quantize train certify run profile data demo bench version help; do
+for verb in inspect import fix quantize train certify run profile data demo bench version help; do
     expect 0 "$brim" $verb --help
     stdout_has "^usage: brim $verb"
     stdout_has '--json'
@@ -42,8 +42,16 @@ usage "solver: 'best' is none of rtn|gpfq|optq|qronos" quantize float.onnx --sol
 usage "wbits: '9', expected 2..8|auto" quantize float.onnx --wbits 9
 usage "vector: '4', expected a whole number in 8..128" quantize float.onnx --vector 4
 usage "scale-bits: '2', expected 0 or 3..10" quantize float.onnx -o x --calib y --vector 8 --scale-bits 2
+usage "scale-bits: '1', expected 0 or 3..10" quantize float.onnx -o x --calib y --vector 8 --scale-bits 1
+usage "scale-bits: '11', expected a whole number in 0..10" quantize float.onnx -o x --calib y --vector 8 --scale-bits 11
+usage "vector: '129', expected a whole number in 8..128" quantize float.onnx -o x --calib y --vector 129
+usage "datapath '16q0': stage 1: bad rounds" run float.onnx --data y --datapath 16q0
 usage 'scale-bits, --vector-range, --vector-inputs and --published-order need --vector' quantize float.onnx -o x --calib y --scale-bits 4
 usage "prune: '4:4', expected KEEP:GROUP with 1 <= KEEP < GROUP <= 64" quantize float.onnx -o x --calib y --prune 4:4
+for pattern in 5:4 0:4 64:64 1:65 -1:4 2:4:8 :4 2:; do
+    usage "prune: '$pattern', expected KEEP:GROUP" quantize float.onnx -o x --calib y --prune $pattern
+done
+usage "prune-block: '0', expected a whole number in 1" quantize float.onnx -o x --calib y --prune 2:4 --prune-block 0
 usage "prune: '24', expected KEEP:GROUP" quantize float.onnx -o x --calib y --prune 24
 usage 'prune-block, --saliency and --prune-last need --prune' quantize float.onnx -o x --calib y --prune-block 8
 usage "abits: '12', expected 2..8|16|auto" quantize float.onnx --abits 12

@@ -23,6 +23,7 @@ function(brim_fuzz name)
 endfunction()
 
 brim_fuzz(onnx)
+brim_fuzz(tflite)
 brim_fuzz(certificate)
 foreach(target replay_certificate fuzz_certificate)
   if(TARGET ${target})

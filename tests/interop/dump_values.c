@@ -1,7 +1,7 @@
 /* dump_values.c - run a model on .npy inputs and write any of its values as .npy files.
  * SPDX-License-Identifier: Apache-2.0
  *
- *     dump_values MODEL FOLDER [-d DATAPATH] VALUE[,VALUE...] INPUT.npy...
+ *     dump_values MODEL FOLDER [-d DATAPATH | -t TARGET] VALUE[,VALUE...] INPUT.npy...
  *
  * writes FOLDER/0.npy, FOLDER/1.npy, ... in the order asked for. Inputs are in the graph's order. */
 #include <stdio.h>
@@ -95,7 +95,7 @@ static brim_status write_npy(brim_ctx *ctx, const char *path, const struct brim_
 /* ---- the program ---- */
 
 struct request {
-    const char *model, *folder, *datapath;
+    const char *model, *folder, *datapath, *target;
     char *names;
     char **inputs;
     size_t n_inputs;
@@ -121,6 +121,8 @@ static brim_status dump(brim_ctx *ctx, const struct request *r)
     int32_t wanted[MOST];
     struct brim_plan_params p = {.wanted = wanted};
     brim_datapath dp;
+    brim_targets *targets = NULL;
+    brim_target plain;
     brim_graph *g;
     struct brim_plan *plan;
     struct brim_workspace *ws;
@@ -134,6 +136,10 @@ static brim_status dump(brim_ctx *ctx, const struct request *r)
     if (r->datapath != NULL) {
         BRIM_TRY(brim_datapath_parse(ctx, r->datapath, &dp));
         p.datapath = &dp;
+    }
+    if (r->target != NULL) {
+        BRIM_TRY(brim_targets_load(ctx, NULL, &targets));
+        BRIM_TRY(brim_targets_find(ctx, targets, r->target, &plain, &p.target));
     }
     BRIM_TRY(brim_plan_create(ctx, g, &p, &plan));
     BRIM_TRY(brim_workspace_create(ctx, plan, &ws));
@@ -150,6 +156,7 @@ static brim_status dump(brim_ctx *ctx, const struct request *r)
     printf("%zu integer layers\n", integer);
     brim_workspace_free(ws);
     brim_plan_free(plan);
+    brim_targets_free(targets);
     for (size_t i = 0; i < r->n_inputs; i++) {
         brim_buffer_free(&file[i]);
     }
@@ -163,12 +170,14 @@ int main(int argc, char **argv)
     int next = 3;
     brim_ctx *ctx;
 
-    if (argc > 5 && strcmp(argv[3], "-d") == 0) {
-        r.datapath = argv[4];
+    if (argc > 5 && (strcmp(argv[3], "-d") == 0 || strcmp(argv[3], "-t") == 0)) {
+        *(argv[3][1] == 'd' ? &r.datapath : &r.target) = argv[4];
         next = 5;
     }
     if (argc <= next || argc - next - 1 > 8) {
-        fprintf(stderr, "usage: dump_values MODEL FOLDER [-d DATAPATH] VALUE,... INPUT.npy...\n");
+        fprintf(
+            stderr,
+            "usage: dump_values MODEL FOLDER [-d DATAPATH | -t TARGET] VALUE,... INPUT.npy...\n");
         return 2;
     }
     r.names = argv[next];

@@ -3,10 +3,13 @@
 
 #include <string.h>
 
-#define EMITS 3
+#define EMITS 5
 
-const char *const check_emit_name[EMITS] = {
-    [BRIM_EMIT_FLOAT] = "float", [BRIM_EMIT_CODES] = "codes", [BRIM_EMIT_ACC] = "totals"};
+const char *const check_emit_name[EMITS] = {[BRIM_EMIT_FLOAT] = "float",
+                                            [BRIM_EMIT_CODES] = "codes",
+                                            [BRIM_EMIT_ACC] = "totals",
+                                            [BRIM_EMIT_CLIPPED] = "clipped totals",
+                                            [BRIM_EMIT_WRAPPED] = "wrapped totals"};
 
 size_t check_emit_size(enum brim_emit emit)
 {
@@ -68,11 +71,27 @@ void check_make_epilogue(struct check *c, struct brim_epilogue *e, size_t n, int
     check_seal(c, offset);
     e->emit = (enum brim_emit)brim_rng_below(&c->rng, EMITS);
     e->offset = check_once_in(c, 3) ? NULL : offset;
-    e->multiplier = e->emit == BRIM_EMIT_ACC ? NULL : multiplier;
+    e->multiplier = brim_emits_acc(e->emit) ? NULL : multiplier;
     e->bias = e->emit == BRIM_EMIT_FLOAT && !check_once_in(c, 3) ? bias : NULL;
     e->zero = (int32_t)check_range(c, least, least + 255);
     e->lo = (float)((whole ? least : a < b ? a : b) - e->zero);
     e->hi = (float)((whole ? least + 255 : a < b ? b : a) - e->zero);
+    e->most = (int32_t)(UINT32_MAX >> check_range(c, 1, 31)); /* of 2 to 32 bits */
+    e->least = -e->most - 1;
+}
+
+/* acc on the epilogue's register. */
+static int32_t put_on_register(const struct brim_epilogue *e, int64_t acc)
+{
+    const int64_t span = (int64_t)e->most - e->least + 1;
+
+    if (e->emit == BRIM_EMIT_CLIPPED) {
+        acc = acc < e->least ? e->least : acc > e->most ? e->most : acc;
+    } else if (e->emit == BRIM_EMIT_WRAPPED) {
+        acc = (acc - e->least) % span;
+        acc += acc < 0 ? span + e->least : e->least;
+    }
+    return (int32_t)acc;
 }
 
 /* Half to even; |x| is small. */
@@ -92,8 +111,9 @@ void check_emit(const struct brim_epilogue *e, int64_t total, size_t channel, vo
 {
     const int32_t acc = (int32_t)(total + (e->offset != NULL ? e->offset[channel] : 0));
 
-    if (e->emit == BRIM_EMIT_ACC) {
-        memcpy(y, &acc, sizeof acc);
+    if (brim_emits_acc(e->emit)) {
+        const int32_t kept = put_on_register(e, acc);
+        memcpy(y, &kept, sizeof kept);
         return;
     }
     const float scaled = (float)acc * e->multiplier[channel];

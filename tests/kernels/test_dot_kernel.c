@@ -112,6 +112,39 @@ static void equals_the_reference_where_few_products_fit(void **state)
     brim_ctx_free(ctx);
 }
 
+/* One round, some, until done; products that fit, that sometimes do, that hardly do; every length of
+ * list around powers of two; batches of one row, of parts of rows, of several. */
+static void orders_equal_the_reference(void **state)
+{
+    static const char *const text[] = {"18q1", "16q1", "16q3", "14q1", "12q2", "11q", "9q1",
+                                       "8q50", "2q1",  "40q1", "13g",  "9g",   "2g"};
+    static const size_t k[] = {1, 2, 3, 7, 8, 9, 31, 33, 64, 100, 129};
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_rng rng;
+    struct brim_dot_counts counts;
+    uint64_t transient = 0;
+
+    (void)state;
+    brim_rng_init(&rng, 35, 0);
+    for (size_t t = 0; t < sizeof text / sizeof *text; t++) {
+        for (size_t i = 0; i < sizeof k / sizeof *k; i++) {
+            const struct layer l = {.n = 1 + 5 * ((t + i) % 9),
+                                    .k = k[i],
+                                    .groups = 1,
+                                    .m = 1 + (t * 7 + i * 5) % 37,
+                                    .w_max = 127,
+                                    .x_min = i % 3 == 0 ? -128 : 0,
+                                    .x_max = i % 3 == 0 ? 127 : 255,
+                                    .datapath = text[t]};
+
+            check_layer(ctx, &rng, &l, &counts);
+            transient += counts.transient;
+        }
+    }
+    assert_true(transient > 100);
+    brim_ctx_free(ctx);
+}
+
 static void equals_the_reference_at_the_extremes(void **state)
 {
     static const char *const text[] = {"32s", "33s",      "31",        "64g", "40/7s,44s",
@@ -182,12 +215,18 @@ static void chooses_the_fast_path(void **state)
     assert_int_equal(path_of(ctx, "14/64p,18", 16, 255, false), BRIM_DOT_GEMM8);
     assert_int_equal(path_of(ctx, "14/16p,16s", 16, 255, false), BRIM_DOT_SCALAR);
     assert_int_equal(path_of(ctx, "17s", 16, 255, false), simulated);
-    assert_int_equal(path_of(ctx, "17q1", 16, 255, false), BRIM_DOT_SCALAR);
+    assert_int_equal(path_of(ctx, "17q1", 16, 255, false), BRIM_DOT_ORDERED);
+    assert_int_equal(path_of(ctx, "10q2", 16, 255, true), BRIM_DOT_ORDERED);
+    assert_int_equal(path_of(ctx, "17q1", 16, 65535, true),
+                     BRIM_DOT_SCALAR); /* products of 21 bits */
+    assert_int_equal(path_of(ctx, "13/8q1,20", 16, 255, true), BRIM_DOT_SCALAR);
     assert_int_equal(path_of(ctx, "18s", 16, 255, true), simulated);
     assert_int_equal(path_of(ctx, "17g", 16, 255, true), simulated);
     /* 4080 does not fit: the outputs where it occurs are computed anew */
     assert_int_equal(path_of(ctx, "12g", 16, 255, true), simulated);
     assert_int_equal(path_of(ctx, "12q", 16, 255, false), simulated);
+    assert_int_equal(path_of(ctx, "10q", 16, 255, false), BRIM_DOT_ORDERED);
+    assert_int_equal(path_of(ctx, "10g", 16, 255, true), BRIM_DOT_ORDERED);
     /* 32 weights of 127 and 16-bit inputs: 2^28 a sign; of 32767: beyond 2^30 */
     assert_int_equal(path_of(ctx, "64", 127, 65535, false), BRIM_DOT_GEMM_F64);
     assert_int_equal(path_of(ctx, "24s", 127, 65535, false), BRIM_DOT_LANES32);
@@ -261,6 +300,7 @@ int main(void)
         cmocka_unit_test(equals_the_reference_anywhere),
         cmocka_unit_test(equals_the_reference_on_real_shapes),
         cmocka_unit_test(equals_the_reference_where_few_products_fit),
+        cmocka_unit_test(orders_equal_the_reference),
         cmocka_unit_test(equals_the_reference_at_the_extremes),
         cmocka_unit_test(chooses_the_fast_path),
         cmocka_unit_test(float_is_left_in_time),

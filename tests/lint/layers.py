@@ -5,19 +5,21 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOW = ["base", "datapath", "kernels", "graph", "data", "onnx", "run"]
-STAGES = ["calibrate", "prune", "quantize", "certify", "train"]
+LOW = ["base", "datapath", "kernels", "graph", "target", "data", "onnx", "tflite", "run"]
+STAGES = ["calibrate", "prune", "quantize", "certify", "fix", "train"]
 MAY = {
     "base": ["base"],
     "datapath": LOW[:2],
     "kernels": LOW[:3],
     "graph": LOW[:4],
+    "target": ["base", "datapath", "graph", "target"],
     "data": ["base", "data"],
     "onnx": ["base", "datapath", "kernels", "graph", "onnx"],
+    "tflite": ["base", "datapath", "kernels", "graph", "tflite"],
     "run": LOW,
     **{stage: LOW + [stage] for stage in STAGES},
     # certify sees only integers: never how the weights were made.
-    "certify": ["base", "datapath", "graph", "certify"],
+    "certify": ["base", "datapath", "graph", "target", "certify"],
     "report": LOW + STAGES + ["report"],
     "export": LOW + STAGES + ["export"],
     "api": LOW + STAGES + ["report", "export", "api"],

@@ -143,18 +143,8 @@ ROUND_TRIP(autoencoder_float, "mlperf-tiny/models/ad-autoencoder-float.onnx")
 ROUND_TRIP(autoencoder_float_bn, "mlperf-tiny/models/ad-autoencoder-float-bn.onnx")
 ROUND_TRIP(autoencoder_qdq, "mlperf-tiny/models/ad-autoencoder-int8-qdq.onnx")
 ROUND_TRIP(mnist_8, "models-mnist/mnist-8.onnx")
-
-static void qonnx_is_refused_by_name(void **state)
-{
-    (void)state;
-    REQUIRE_DATA("models-mnist/TFC_1W1A.onnx");
-    brim_ctx *ctx = testing_ctx(1);
-    brim_graph *g = NULL;
-    ASSERT_FAILS(ctx, BRIM_ERR_UNSUPPORTED, "BipolarQuant",
-                 brim_onnx_load(ctx, BRIM_DATA_DIR "/models-mnist/TFC_1W1A.onnx", &g));
-    assert_null(g);
-    brim_ctx_free(ctx);
-}
+ROUND_TRIP(tfc_1w1a, "models-mnist/TFC_1W1A.onnx")
+ROUND_TRIP(tfc_1w2a, "models-mnist/TFC_1W2A.onnx")
 
 int main(void)
 {
@@ -170,7 +160,8 @@ int main(void)
         cmocka_unit_test(autoencoder_float_bn),
         cmocka_unit_test(autoencoder_qdq),
         cmocka_unit_test(mnist_8),
-        cmocka_unit_test(qonnx_is_refused_by_name),
+        cmocka_unit_test(tfc_1w1a),
+        cmocka_unit_test(tfc_1w2a),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 brim_test(quantize solvers)
 brim_test(quantize budgets)
 brim_test(quantize exact)
+brim_test(quantize repair)
 brim_test(quantize vectors)
 brim_test(quantize bench)

@@ -35,15 +35,29 @@ static inline int32x4_t acc1(const int32_t *total, const int32_t *offset, size_t
     return offset != NULL ? vaddq_s32(v, vld1q_dup_s32(offset + j)) : v;
 }
 
-static void accs(const int32_t *total, const int32_t *offset, size_t n, int32_t *y)
+static inline int32x4_t on_register(const struct brim_epilogue *e, int32x4_t acc)
+{
+    const int32x4_t least = vdupq_n_s32(e->least), most = vdupq_n_s32(e->most);
+
+    if (e->emit == BRIM_EMIT_CLIPPED) {
+        return vminq_s32(vmaxq_s32(acc, least), most);
+    }
+    if (e->emit == BRIM_EMIT_WRAPPED) {
+        return vaddq_s32(vandq_s32(vsubq_s32(acc, least), vsubq_s32(most, least)), least);
+    }
+    return acc;
+}
+
+static void accs(const struct brim_epilogue *e, const int32_t *total, const int32_t *offset,
+                 size_t n, int32_t *y)
 {
     size_t j = 0;
 
     for (; j + 4 <= n; j += 4) {
-        vst1q_s32(y + j, acc4(total, offset, j));
+        vst1q_s32(y + j, on_register(e, acc4(total, offset, j)));
     }
     for (; j < n; j++) {
-        vst1q_lane_s32(y + j, acc1(total, offset, j), 0);
+        vst1q_lane_s32(y + j, on_register(e, acc1(total, offset, j)), 0);
     }
 }
 
@@ -93,7 +107,9 @@ void brim_epilogue_neon(const struct brim_epilogue *e, const struct brim_epilogu
         const size_t y = i * b->y_stride;
         switch (e->emit) {
         case BRIM_EMIT_ACC:
-            accs(total, offset, b->columns, (int32_t *)b->y + y);
+        case BRIM_EMIT_CLIPPED:
+        case BRIM_EMIT_WRAPPED:
+            accs(e, total, offset, b->columns, (int32_t *)b->y + y);
             break;
         case BRIM_EMIT_FLOAT:
             floats(total, offset, e->multiplier + b->first,

@@ -7,6 +7,19 @@ static int32_t finish(const struct brim_epilogue *e, int32_t total, size_t c)
     return e->offset != NULL ? (int32_t)((uint32_t)total + (uint32_t)e->offset[c]) : total;
 }
 
+static int32_t on_register(const struct brim_epilogue *e, int32_t acc)
+{
+    const uint32_t least = (uint32_t)e->least, mask = (uint32_t)e->most - least;
+
+    if (e->emit == BRIM_EMIT_WRAPPED) {
+        return (int32_t)((((uint32_t)acc - least) & mask) + least);
+    }
+    return e->emit == BRIM_EMIT_ACC ? acc
+           : acc < e->least         ? e->least
+           : acc > e->most          ? e->most
+                                    : acc;
+}
+
 static float to_float(const struct brim_epilogue *e, int32_t acc, size_t c)
 {
     const float y = (float)acc * e->multiplier[c];
@@ -33,8 +46,8 @@ void brim_epilogue_scalar(const struct brim_epilogue *e, const struct brim_epilo
             const size_t c = b->first + j, at = i * b->y_stride + j;
             const int32_t acc = finish(e, total[j], c);
 
-            if (e->emit == BRIM_EMIT_ACC) {
-                ((int32_t *)b->y)[at] = acc;
+            if (brim_emits_acc(e->emit)) {
+                ((int32_t *)b->y)[at] = on_register(e, acc);
             } else if (e->emit == BRIM_EMIT_FLOAT) {
                 ((float *)b->y)[at] = to_float(e, acc, c);
             } else {

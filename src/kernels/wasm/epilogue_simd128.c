@@ -36,15 +36,31 @@ static inline v128_t acc1(const int32_t *total, const int32_t *offset, size_t j)
     return offset != NULL ? wasm_i32x4_add(v, wasm_v128_load32_splat(offset + j)) : v;
 }
 
-static void accs(const int32_t *total, const int32_t *offset, size_t n, int32_t *y)
+static inline v128_t on_register(const struct brim_epilogue *e, v128_t acc)
+{
+    const v128_t least = wasm_i32x4_splat(e->least), most = wasm_i32x4_splat(e->most);
+
+    if (e->emit == BRIM_EMIT_CLIPPED) {
+        return wasm_i32x4_min(wasm_i32x4_max(acc, least), most);
+    }
+    if (e->emit == BRIM_EMIT_WRAPPED) {
+        const v128_t above = wasm_v128_and(wasm_i32x4_sub(acc, least), wasm_i32x4_sub(most, least));
+
+        return wasm_i32x4_add(above, least);
+    }
+    return acc;
+}
+
+static void accs(const struct brim_epilogue *e, const int32_t *total, const int32_t *offset,
+                 size_t n, int32_t *y)
 {
     size_t j = 0;
 
     for (; j + 4 <= n; j += 4) {
-        wasm_v128_store(y + j, acc4(total, offset, j));
+        wasm_v128_store(y + j, on_register(e, acc4(total, offset, j)));
     }
     for (; j < n; j++) {
-        wasm_v128_store32_lane(y + j, acc1(total, offset, j), 0);
+        wasm_v128_store32_lane(y + j, on_register(e, acc1(total, offset, j)), 0);
     }
 }
 
@@ -98,7 +114,9 @@ void brim_epilogue_simd128(const struct brim_epilogue *e, const struct brim_epil
         const size_t y = i * b->y_stride;
         switch (e->emit) {
         case BRIM_EMIT_ACC:
-            accs(total, offset, b->columns, (int32_t *)b->y + y);
+        case BRIM_EMIT_CLIPPED:
+        case BRIM_EMIT_WRAPPED:
+            accs(e, total, offset, b->columns, (int32_t *)b->y + y);
             break;
         case BRIM_EMIT_FLOAT:
             floats(total, offset, e->multiplier + b->first,

@@ -49,7 +49,7 @@ static inline struct columns load_columns(const struct brim_epilogue *e, size_t 
     if (e->offset != NULL) {
         v.offset = load_some(e->offset + c, v.count);
     }
-    if (e->emit != BRIM_EMIT_ACC) {
+    if (!brim_emits_acc(e->emit)) {
         v.multiplier = _mm256_castsi256_ps(load_some(e->multiplier + c, v.count));
     }
     if (e->emit == BRIM_EMIT_FLOAT && e->bias != NULL) {
@@ -114,14 +114,35 @@ static void emit_floats(const struct brim_epilogue *e, const struct brim_epilogu
     }
 }
 
-static void emit_acc(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+static inline __m256i on_register(const enum brim_emit emit, __m256i acc, __m256i least,
+                                  __m256i most)
 {
+    if (emit == BRIM_EMIT_CLIPPED) {
+        return _mm256_min_epi32(_mm256_max_epi32(acc, least), most);
+    }
+    if (emit == BRIM_EMIT_WRAPPED) {
+        const __m256i above =
+            _mm256_and_si256(_mm256_sub_epi32(acc, least), _mm256_sub_epi32(most, least));
+
+        return _mm256_add_epi32(above, least);
+    }
+    return acc;
+}
+
+static inline __attribute__((always_inline)) void emit_acc(const struct brim_epilogue *e,
+                                                           const struct brim_epilogue_block *b,
+                                                           const enum brim_emit emit)
+{
+    const __m256i least = _mm256_set1_epi32(e->least), most = _mm256_set1_epi32(e->most);
+
     for (size_t j = 0; j < b->columns; j += 8) {
         const struct columns v = load_columns(e, b->first + j, b->columns - j);
 
         for (size_t i = 0; i < b->rows; i++) {
-            store_some((int32_t *)b->y + i * b->y_stride + j,
-                       load_acc(&v, b->total + i * b->stride + j), v.count);
+            const __m256i acc = load_acc(&v, b->total + i * b->stride + j);
+
+            store_some((int32_t *)b->y + i * b->y_stride + j, on_register(emit, acc, least, most),
+                       v.count);
         }
     }
 }
@@ -132,7 +153,11 @@ void brim_epilogue_avx2(const struct brim_epilogue *e, const struct brim_epilogu
         emit_codes(e, b);
     } else if (e->emit == BRIM_EMIT_FLOAT) {
         emit_floats(e, b);
+    } else if (e->emit == BRIM_EMIT_CLIPPED) {
+        emit_acc(e, b, BRIM_EMIT_CLIPPED);
+    } else if (e->emit == BRIM_EMIT_WRAPPED) {
+        emit_acc(e, b, BRIM_EMIT_WRAPPED);
     } else {
-        emit_acc(e, b);
+        emit_acc(e, b, BRIM_EMIT_ACC);
     }
 }

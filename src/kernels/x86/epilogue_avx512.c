@@ -22,7 +22,7 @@ static inline struct columns load_columns(const struct brim_epilogue *e, size_t 
     if (e->offset != NULL) {
         v.offset = _mm512_maskz_loadu_epi32(mask, e->offset + c);
     }
-    if (e->emit != BRIM_EMIT_ACC) {
+    if (!brim_emits_acc(e->emit)) {
         v.multiplier = _mm512_maskz_loadu_ps(mask, e->multiplier + c);
     }
     if (e->emit == BRIM_EMIT_FLOAT && e->bias != NULL) {
@@ -126,14 +126,50 @@ static void emit_floats(const struct brim_epilogue *e, const struct brim_epilogu
     }
 }
 
-static void emit_acc(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
+static inline __m512i on_register(const enum brim_emit emit, __m512i acc, __m512i least,
+                                  __m512i most)
 {
-    for (size_t j = 0; j < b->columns; j += 16) {
+    if (emit == BRIM_EMIT_CLIPPED) {
+        return _mm512_min_epi32(_mm512_max_epi32(acc, least), most);
+    }
+    if (emit == BRIM_EMIT_WRAPPED) {
+        const __m512i above =
+            _mm512_and_si512(_mm512_sub_epi32(acc, least), _mm512_sub_epi32(most, least));
+
+        return _mm512_add_epi32(above, least);
+    }
+    return acc;
+}
+
+static inline __attribute__((always_inline)) void emit_acc(const struct brim_epilogue *e,
+                                                           const struct brim_epilogue_block *b,
+                                                           const enum brim_emit emit)
+{
+    const __m512i least = _mm512_set1_epi32(e->least), most = _mm512_set1_epi32(e->most);
+    size_t j = 0;
+
+    for (; j + 32 <= b->columns; j += 32) { /* masks delay who reads what was stored just now */
+        const struct columns v0 = load_columns(e, b->first + j, 16);
+        const struct columns v1 = load_columns(e, b->first + j + 16, 16);
+        const int32_t *total = b->total + j;
+        int32_t *y = (int32_t *)b->y + j;
+
+        for (size_t i = 0; i < b->rows; i++, total += b->stride, y += b->y_stride) {
+            const __m512i acc0 = _mm512_add_epi32(_mm512_loadu_si512(total), v0.offset);
+            const __m512i acc1 = _mm512_add_epi32(_mm512_loadu_si512(total + 16), v1.offset);
+
+            _mm512_storeu_si512(y, on_register(emit, acc0, least, most));
+            _mm512_storeu_si512(y + 16, on_register(emit, acc1, least, most));
+        }
+    }
+    for (; j < b->columns; j += 16) {
         const struct columns v = load_columns(e, b->first + j, b->columns - j);
 
         for (size_t i = 0; i < b->rows; i++) {
+            const __m512i acc = load_acc(&v, b->total + i * b->stride + j);
+
             _mm512_mask_storeu_epi32((int32_t *)b->y + i * b->y_stride + j, v.mask,
-                                     load_acc(&v, b->total + i * b->stride + j));
+                                     on_register(emit, acc, least, most));
         }
     }
 }
@@ -144,7 +180,11 @@ void brim_epilogue_avx512(const struct brim_epilogue *e, const struct brim_epilo
         emit_codes(e, b);
     } else if (e->emit == BRIM_EMIT_FLOAT) {
         emit_floats(e, b);
+    } else if (e->emit == BRIM_EMIT_CLIPPED) {
+        emit_acc(e, b, BRIM_EMIT_CLIPPED);
+    } else if (e->emit == BRIM_EMIT_WRAPPED) {
+        emit_acc(e, b, BRIM_EMIT_WRAPPED);
     } else {
-        emit_acc(e, b);
+        emit_acc(e, b, BRIM_EMIT_ACC);
     }
 }

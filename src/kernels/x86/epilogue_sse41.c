@@ -26,7 +26,7 @@ static inline struct columns load_columns(const struct brim_epilogue *e, size_t 
     if (e->offset != NULL) {
         v.offset = load_ints(e->offset + c);
     }
-    if (e->emit != BRIM_EMIT_ACC) {
+    if (!brim_emits_acc(e->emit)) {
         v.multiplier = _mm_loadu_ps(e->multiplier + c);
     }
     if (e->emit == BRIM_EMIT_FLOAT && e->bias != NULL) {
@@ -56,6 +56,21 @@ static inline void put_floats(const struct brim_epilogue *e, const struct column
     _mm_storeu_ps(to, e->bias != NULL ? _mm_add_ps(y, v->bias) : y);
 }
 
+static inline __m128i on_register(const struct brim_epilogue *e, __m128i acc)
+{
+    const __m128i least = _mm_set1_epi32(e->least), most = _mm_set1_epi32(e->most);
+
+    if (e->emit == BRIM_EMIT_CLIPPED) {
+        return _mm_min_epi32(_mm_max_epi32(acc, least), most);
+    }
+    if (e->emit == BRIM_EMIT_WRAPPED) {
+        const __m128i above = _mm_and_si128(_mm_sub_epi32(acc, least), _mm_sub_epi32(most, least));
+
+        return _mm_add_epi32(above, least);
+    }
+    return acc;
+}
+
 void brim_epilogue_sse41(const struct brim_epilogue *e, const struct brim_epilogue_block *b)
 {
     const size_t whole = b->columns / 4 * 4, size = e->emit == BRIM_EMIT_CODES ? 1 : 4;
@@ -73,7 +88,7 @@ void brim_epilogue_sse41(const struct brim_epilogue *e, const struct brim_epilog
             } else if (e->emit == BRIM_EMIT_FLOAT) {
                 put_floats(e, &v, acc, (float *)b->y + at);
             } else {
-                _mm_storeu_si128((__m128i *)(void *)((int32_t *)b->y + at), acc);
+                _mm_storeu_si128((__m128i *)(void *)((int32_t *)b->y + at), on_register(e, acc));
             }
         }
     }

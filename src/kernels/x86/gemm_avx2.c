@@ -38,13 +38,14 @@ static inline __m256i step_lane(__m256i sum, __m256i x, __m256i w)
     return sum;
 }
 
-/* The ones are made here every time: kept, they would take a sum's register. */
+/* The ones are in memory: in a register, they would take a sum's. */
 static inline __m256i widen(__m256i sum)
 {
-    __m256i ones = _mm256_set1_epi16(1);
+    static const int16_t ones[16]
+        __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-    __asm__ volatile("" : "+x"(ones));
-    return _mm256_madd_epi16(sum, ones);
+    __asm__ volatile("vpmaddwd %1, %0, %0" : "+x"(sum) : "m"(ones));
+    return sum;
 }
 
 static inline __m256i step_pair(__m256i sum, __m256i x, __m256i w)

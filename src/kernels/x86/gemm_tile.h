@@ -62,6 +62,9 @@
 #define FETCH(quads)                                                                               \
     for (size_t i = 0; i < (quads) / 2; i++) {                                                     \
         __builtin_prefetch(ahead);                                                                 \
+        if (rows > 8) { /* more than a line for two quads */                                       \
+            __builtin_prefetch(ahead + 64);                                                        \
+        }                                                                                          \
         ahead += 2 * ahead_step;                                                                   \
         __builtin_prefetch(to_come, 0, 2);                                                         \
         if (PANEL_VECTORS < vectors) {                                                             \
@@ -92,11 +95,19 @@
 
 #define PUT_ROW(i)                                                                                 \
     if (rows > (i)) {                                                                              \
-        int32_t *y = t->y + (i)*t->y_stride;                                                       \
         PUT(i, 0)                                                                                  \
         PUT(i, 1)                                                                                  \
         PUT(i, 2)                                                                                  \
         PUT(i, 3)                                                                                  \
+        y += y_stride;                                                                             \
+    }
+
+#define PUT_ROWS                                                                                   \
+    {                                                                                              \
+        const size_t y_stride = t->y_stride;                                                       \
+        int32_t *y = t->y;                                                                         \
+                                                                                                   \
+        EACH_ROW(PUT_ROW)                                                                          \
     }
 
 #define PASTE_(a, b) a##b
@@ -170,13 +181,13 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, const unsigned rows, const un
         }
 #ifdef WIDEN
         if (t->span[s].widen) {
-            EACH_ROW(PUT_ROW)
+            PUT_ROWS
             add = true;
         }
 #endif
     }
 #ifndef WIDEN
-    EACH_ROW(PUT_ROW)
+    PUT_ROWS
 #endif
 }
 
@@ -243,6 +254,7 @@ static void TILE(const struct brim_gemm_tile *t)
 #undef TOTAL
 #undef PUT
 #undef PUT_ROW
+#undef PUT_ROWS
 #undef PASTE_
 #undef PASTE
 #undef HEIGHT

@@ -55,6 +55,8 @@ DEFINE_ALL(ARITHMETIC, min, p < q || p != p ? p : q, p < q ? p : q)
 DEFINE_ALL(ARITHMETIC, max, p > q || p != p ? p : q, p > q ? p : q)
 DEFINE_ALL(COMPARISON, less, p < q, p < q)
 DEFINE_ALL(COMPARISON, greater, p > q, p > q)
+DEFINE_ALL(COMPARISON, at_most, p <= q, p <= q)
+DEFINE_ALL(COMPARISON, at_least, p >= q, p >= q)
 
 BRIM_FOR_FLOATS(ARITHMETIC, div, p / q)
 BRIM_FOR_SIGNED(ARITHMETIC, div, q == -1 ? 0 - (uint64_t)p : (uint64_t)(p / q))
@@ -164,6 +166,16 @@ static brim_status run_greater(struct brim_op_call *c)
     return run_binary(c, greater_loops);
 }
 
+static brim_status run_at_most(struct brim_op_call *c)
+{
+    return run_binary(c, at_most_loops);
+}
+
+static brim_status run_at_least(struct brim_op_call *c)
+{
+    return run_binary(c, at_least_loops);
+}
+
 static brim_status run_equal(struct brim_op_call *c)
 {
     return run_binary(c, equal_loops);
@@ -198,10 +210,16 @@ static brim_status run_max(struct brim_op_call *c)
 }
 
 const struct brim_op_kernel brim_kernels_binary[] = {
-    {"", "Add", run_add, NULL},     {"", "Div", run_div, NULL},
-    {"", "Equal", run_equal, NULL}, {"", "Greater", run_greater, NULL},
-    {"", "Less", run_less, NULL},   {"", "Max", run_max, NULL},
-    {"", "Min", run_min, NULL},     {"", "Mul", run_mul, NULL},
+    {"", "Add", run_add, NULL},
+    {"", "Div", run_div, NULL},
+    {"", "Equal", run_equal, NULL},
+    {"", "Greater", run_greater, NULL},
+    {"", "GreaterOrEqual", run_at_least, NULL},
+    {"", "LessOrEqual", run_at_most, NULL},
+    {"", "Less", run_less, NULL},
+    {"", "Max", run_max, NULL},
+    {"", "Min", run_min, NULL},
+    {"", "Mul", run_mul, NULL},
     {"", "Sub", run_sub, NULL},
 };
 

@@ -16,6 +16,7 @@ static const struct {
     {brim_kernels_pow, &brim_kernels_pow_count},
     {brim_kernels_reduce, &brim_kernels_reduce_count},
     {brim_kernels_nn, &brim_kernels_nn_count},
+    {brim_kernels_qlinear, &brim_kernels_qlinear_count},
     {brim_kernels_quant, &brim_kernels_quant_count},
     {brim_kernels_shape, &brim_kernels_shape_count},
     {brim_kernels_unary, &brim_kernels_unary_count},

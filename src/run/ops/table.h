@@ -22,6 +22,8 @@ extern const struct brim_op_kernel brim_kernels_nn[];
 extern const size_t brim_kernels_nn_count;
 extern const struct brim_op_kernel brim_kernels_quant[];
 extern const size_t brim_kernels_quant_count;
+extern const struct brim_op_kernel brim_kernels_qlinear[];
+extern const size_t brim_kernels_qlinear_count;
 extern const struct brim_op_kernel brim_kernels_shape[];
 extern const size_t brim_kernels_shape_count;
 extern const struct brim_op_kernel brim_kernels_vector[];

@@ -53,6 +53,14 @@ BRIM_FOR_SIGNED(DEFINE_LOOP, clip, CLIPPED)
 BRIM_FOR_UNSIGNED(DEFINE_LOOP, clip, CLIPPED)
 static unary_loop *const clip_loops[BRIM_LOOPS] = {BRIM_LOOPS_NUMBERS(clip)};
 
+BRIM_FOR_FLOATS(DEFINE_LOOP, sign, x > 0 ? 1 : x < 0 ? -1 : x)
+BRIM_FOR_SIGNED(DEFINE_LOOP, sign, x > 0 ? 1 : x < 0 ? -1 : 0)
+BRIM_FOR_UNSIGNED(DEFINE_LOOP, sign, x > 0)
+static unary_loop *const sign_loops[BRIM_LOOPS] = {BRIM_LOOPS_NUMBERS(sign)};
+
+DEFINE_REAL(ceil, ceilf(x), ceil(x))
+DEFINE_REAL(floor, floorf(x), floor(x))
+DEFINE_REAL(round, rintf(x), rint(x)) /* half to even */
 DEFINE_REAL(leaky, x < 0 ? a * x : x, x < 0 ? a * x : x)
 DEFINE_REAL(reciprocal, 1 / x, 1 / x)
 DEFINE_REAL(exp, expf(x), exp(x))
@@ -116,6 +124,26 @@ static brim_status run_unary(struct brim_op_call *c, unary_loop *const *loops, f
 static brim_status run_abs(struct brim_op_call *c)
 {
     return run_unary(c, abs_loops, 0, 0);
+}
+
+static brim_status run_ceil(struct brim_op_call *c)
+{
+    return run_unary(c, ceil_loops, 0, 0);
+}
+
+static brim_status run_floor(struct brim_op_call *c)
+{
+    return run_unary(c, floor_loops, 0, 0);
+}
+
+static brim_status run_round(struct brim_op_call *c)
+{
+    return run_unary(c, round_loops, 0, 0);
+}
+
+static brim_status run_sign(struct brim_op_call *c)
+{
+    return run_unary(c, sign_loops, 0, 0);
 }
 
 static brim_status run_neg(struct brim_op_call *c)
@@ -243,9 +271,11 @@ static brim_status run_clip(struct brim_op_call *c)
 
 const struct brim_op_kernel brim_kernels_unary[] = {
     {"", "Abs", run_abs, NULL},
+    {"", "Ceil", run_ceil, NULL},
     {"", "Clip", run_clip, NULL},
     {"", "Erf", run_erf, NULL},
     {"", "Exp", run_exp, NULL},
+    {"", "Floor", run_floor, NULL},
     {"", "Gelu", run_gelu, NULL},
     {"", "HardSigmoid", run_hard_sigmoid, NULL},
     {"", "HardSwish", run_hard_swish, NULL},
@@ -253,7 +283,9 @@ const struct brim_op_kernel brim_kernels_unary[] = {
     {"", "Neg", run_neg, NULL},
     {"", "Reciprocal", run_reciprocal, NULL},
     {"", "Relu", run_relu, NULL},
+    {"", "Round", run_round, NULL},
     {"", "Sigmoid", run_sigmoid, NULL},
+    {"", "Sign", run_sign, NULL},
     {"", "Sqrt", run_sqrt, NULL},
     {"", "Tanh", run_tanh, NULL},
 };

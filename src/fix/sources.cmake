@@ -1,0 +1,1 @@
+target_sources(brim PRIVATE src/fix/channels.c src/fix/pairing.c)

@@ -1,0 +1,1 @@
+brim_test(fix pairing)

@@ -1,0 +1,2 @@
+brim_test(target layer_walk)
+brim_test(target table)

@@ -1,0 +1,1 @@
+brim_test(tflite tflite)
