@@ -9,8 +9,6 @@
 
 #include "check/bound.h"
 
-#define PREFIX "brim.layer." /* of the metadata in which a model speaks about a layer */
-
 static bool expect_number(struct check *c, const json_t *o, const char *key, int64_t have)
 {
     const json_t *v = json_object_get(o, key);
@@ -61,15 +59,8 @@ static bool expect_need(struct check *c, const json_t *o, const struct datapath 
 static bool check_own_statement(struct check *c, const struct model *m, const struct layer *l,
                                 const char *stated)
 {
-    const char *text = NULL;
+    const char *text = layer_metadata(m, l->name);
 
-    for (size_t i = 0; i < m->n_metadata; i++) {
-        const char *key = m->metadata[i].key;
-        if (strncmp(key, PREFIX, sizeof PREFIX - 1) == 0 &&
-            strcmp(key + sizeof PREFIX - 1, l->name) == 0) {
-            text = m->metadata[i].value;
-        }
-    }
     if (text == NULL) {
         return true;
     }
@@ -188,6 +179,7 @@ static bool check_layer(struct check *c, const struct model *m, const struct lay
         expect_number(c, worst, "sum_min", b.sum_min) &&
         expect_number(c, worst, "sum_max", b.sum_max) &&
         expect_number(c, o, "outside_bits", (int64_t)b.outside_bits) &&
+        (l->product_shift == 0 || expect_number(c, o, "product_shift", l->product_shift)) &&
         expect_text(c, o, "verdict", b.proven ? "proven" : "refuted") &&
         check_own_statement(c, m, l, stated);
     *proven = b.proven;
@@ -199,9 +191,9 @@ static bool check_orphans(struct check *c, const struct model *m, const struct l
 {
     for (size_t i = 0; i < m->n_metadata; i++) {
         const char *key = m->metadata[i].key;
-        bool found = strncmp(key, PREFIX, sizeof PREFIX - 1) != 0;
+        bool found = strncmp(key, LAYER_METADATA, sizeof LAYER_METADATA - 1) != 0;
         for (size_t j = 0; j < layers->count && !found; j++) {
-            found = strcmp(layers->layer[j].name, key + sizeof PREFIX - 1) == 0;
+            found = strcmp(layers->layer[j].name, key + sizeof LAYER_METADATA - 1) == 0;
         }
         if (!found) {
             return check_refuse(c, "metadata '%s': the model has no such integer layer", key);

@@ -93,7 +93,8 @@ static bool same_units(struct check *c, const struct model *m, const struct node
     }
     for (size_t i = 0; i < l->n; i++) {
         const float stated = v[2][t[2]->count == 1 ? 0 : i] * alpha;
-        const float scale = one_vector ? stated * (float)l->factor[i] : stated;
+        const float scale =
+            one_vector ? stated * (float)l->factor[i] : stated * (float)(1U << l->product_shift);
         const float product = v[1][0] * scale;
         if (v[0][t[0]->count == 1 ? 0 : i] != product) {
             return false;
@@ -311,8 +312,8 @@ static bool read_layer(struct check *c, const struct model *m, const struct oper
     }
     l->x_min = range[0];
     l->x_max = range[1];
-    if (integer == NULL &&
-        (!layer_vectors(c, m, w, conv, transposed, l) || !input_vectors(c, m, x, l))) {
+    if (integer == NULL && (!layer_vectors(c, m, w, conv, transposed, l) ||
+                            !input_vectors(c, m, x, l) || !round_products(c, m, l))) {
         return false;
     }
     const bool bias = find_bias(c, m, x, w, integer, l);

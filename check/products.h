@@ -10,6 +10,8 @@
 
 #include "check/network.h"
 
+#define LAYER_METADATA "brim.layer." /* keys of the metadata that speak about a layer begin so */
+
 struct layer {
     const char *name;
     const struct node *node;
@@ -20,6 +22,7 @@ struct layer {
     const int32_t *bias;          /* [n] in units of the sum, or NULL */
     size_t vector;                /* products that share a scale of their own, 0 = none */
     const uint32_t *factor;       /* [n][ceil(k/vector)] integer scales; NULL: floats, or none */
+    unsigned product_shift;       /* low bits that products of scales lost, rounded half up */
     const struct tensor *scale;   /* of the outputs behind integer scales, else NULL */
     const struct tensor *x_scale; /* of the inputs behind theirs, else NULL */
     char hash[65];                /* SHA-256 of the statement about codes and ranges */
@@ -88,6 +91,10 @@ bool layer_vectors(struct check *c, const struct model *m, const struct operand 
 /* Integer scales of the inputs' vectors, multiplied into l->factor: fills l->x_scale. */
 bool input_vectors(struct check *c, const struct model *m, const struct operand *x,
                    struct layer *l);
+/* Rounds l->factor as the model's metadata says: fills l->product_shift. */
+bool round_products(struct check *c, const struct model *m, struct layer *l);
+/* What the model's metadata says about a layer, or NULL. */
+const char *layer_metadata(const struct model *m, const char *name);
 /* The range of codes that a VectorQuantize makes. */
 bool vectors_range(struct check *c, const struct model *m, const struct node *n, int64_t range[2]);
 /* A zero point that must be one number, or zeros. */

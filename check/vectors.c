@@ -3,7 +3,12 @@
  *
  * A DequantizeLinear with a block_size along k. When its scales come out of a DequantizeLinear of
  * unsigned integers, these are the factors and the outer scale belongs to the output. */
+#include <jansson.h>
+#include <string.h>
+
 #include "check/products.h"
+
+#define MAX_SHIFT 20
 
 /* The scale tensor has the weights' shape with one axis divided by the block. */
 static bool shape_fits(const struct tensor *w, const struct tensor *s, size_t axis, int64_t block)
@@ -174,4 +179,47 @@ bool input_vectors(struct check *c, const struct model *m, const struct operand 
     }
     l->factor = factor;
     return true;
+}
+
+const char *layer_metadata(const struct model *m, const char *name)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < m->n_metadata; i++) {
+        const char *key = m->metadata[i].key;
+        if (strncmp(key, LAYER_METADATA, sizeof LAYER_METADATA - 1) == 0 &&
+            strcmp(key + sizeof LAYER_METADATA - 1, name) == 0) {
+            text = m->metadata[i].value;
+        }
+    }
+    return text;
+}
+
+bool round_products(struct check *c, const struct model *m, struct layer *l)
+{
+    const char *text = layer_metadata(m, l->name);
+    json_t *own = text == NULL ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *said = json_object_get(own, "product_shift");
+    const json_int_t shift = json_integer_value(said);
+    const bool given = said != NULL;
+
+    json_decref(own);
+    if (!given) {
+        return true;
+    }
+    if (shift < 1 || shift > MAX_SHIFT || l->factor == NULL || l->vector >= l->k) {
+        return check_broken(c,
+                            "metadata '" LAYER_METADATA
+                            "%s': product_shift is no whole number in 1..%d, "
+                            "or nothing to round",
+                            l->name, MAX_SHIFT);
+    }
+    const size_t count = l->n * ((l->k + l->vector - 1) / l->vector);
+    uint32_t *factor = check_alloc(c, count, sizeof *factor);
+    for (size_t i = 0; factor != NULL && i < count; i++) {
+        factor[i] = (uint32_t)((l->factor[i] + (UINT64_C(1) << (shift - 1))) >> shift);
+    }
+    l->factor = factor;
+    l->product_shift = (unsigned)shift;
+    return factor != NULL;
 }

@@ -10,7 +10,9 @@ const struct cli_verb verb_inspect = {
     .details =
         "List every dot layer of an ONNX model: reduction length K, outputs N, multiply-accumulates\n"
         "a sample, and how wide one accumulator must be: `type` for any weights and inputs of\n"
-        "these bits (8x8 for a float layer), `need` for these very weights (integer layers only).",
+        "these bits (8x8 for a float layer), `need` for these very weights (integer layers only).\n"
+        "Where vectors have scales of their own, `w bits` counts a weight's share of them, `type`\n"
+        "is of one vector, and `need` of its register and the one behind it.",
 };
 
 static json_t *layer_json(const brim_inspect_layer *l)
@@ -26,6 +28,14 @@ static json_t *layer_json(const brim_inspect_layer *l)
         json_object_set_new(o, "x_min", json_integer(l->x_min));
         json_object_set_new(o, "x_max", json_integer(l->x_max));
         json_object_set_new(o, "need", json_integer((json_int_t)l->need));
+        json_object_set_new(o, "weight_bits", json_real(l->weight_bits));
+    }
+    if (l->vector > 0) {
+        json_object_set_new(o, "vector", json_integer((json_int_t)l->vector));
+        json_object_set_new(o, "scale_bits", json_integer((json_int_t)l->scale_bits));
+        json_object_set_new(o, "x_scale_bits", json_integer((json_int_t)l->x_scale_bits));
+        json_object_set_new(o, "product_shift", json_integer((json_int_t)l->product_shift));
+        json_object_set_new(o, "need_outer", json_integer((json_int_t)l->need_outer));
     }
     if (l->has_datapath) {
         brim_datapath_print(&l->datapath, datapath);
@@ -47,10 +57,25 @@ static int print_json(struct cli *cli, const brim_inspect_report *r)
                           CLI_OK);
 }
 
+/* One register's width, or those of a vector's register and of the one behind it. */
+static void need_text(const brim_inspect_layer *l, char *text, size_t size)
+{
+    if (!l->codes) {
+        (void)snprintf(text, size, "-");
+    } else if (l->vector == 0) {
+        (void)snprintf(text, size, "%u", l->need);
+    } else if (l->need_outer == 0) {
+        (void)snprintf(text, size, "%u,float", l->need);
+    } else {
+        (void)snprintf(text, size, "%u,%u", l->need, l->need_outer);
+    }
+}
+
 static void print_text(const brim_inspect_report *r)
 {
-    static const char *const headings[] = {"layer",  "operator", "K",    "N",    "groups",  "MACs",
-                                           "w bits", "inputs",   "type", "need", "datapath"};
+    static const char *const headings[] = {"layer",  "operator", "K",      "N",
+                                           "groups", "MACs",     "w bits", "vector",
+                                           "inputs", "type",     "need",   "datapath"};
     struct cli_table t;
 
     printf("%zu nodes, %zu parameters, %zu dot layers\n", r->nodes, r->parameters, r->n_layers);
@@ -60,7 +85,7 @@ static void print_text(const brim_inspect_report *r)
     cli_table_init(&t, sizeof headings / sizeof *headings, headings);
     for (size_t i = 0; i < r->n_layers; i++) {
         const brim_inspect_layer *l = &r->layers[i];
-        char datapath[BRIM_DATAPATH_TEXT] = "-";
+        char datapath[BRIM_DATAPATH_TEXT] = "-", need[32];
         cli_cell(&t, "%s", l->name);
         cli_cell(&t, "%s", l->op_type);
         cli_cell(&t, "%zu", l->k);
@@ -68,14 +93,17 @@ static void print_text(const brim_inspect_report *r)
         cli_cell(&t, "%zu", l->groups);
         cli_cell(&t, l->macs > 0 ? "%llu" : "-", (unsigned long long)l->macs);
         if (l->codes) {
-            cli_cell(&t, "%u", l->w_bits);
+            cli_cell(&t, "%.5g", l->weight_bits);
+            cli_cell(&t, l->vector > 0 ? "%zu" : "-", l->vector);
             cli_cell(&t, "%lld..%lld", (long long)l->x_min, (long long)l->x_max);
         } else {
+            cli_cell(&t, "-");
             cli_cell(&t, "-");
             cli_cell(&t, "float");
         }
         cli_cell(&t, "%u", l->type_width);
-        cli_cell(&t, l->codes ? "%u" : "-", l->need);
+        need_text(l, need, sizeof need);
+        cli_cell(&t, "%s", need);
         if (l->has_datapath) {
             brim_datapath_print(&l->datapath, datapath);
         }

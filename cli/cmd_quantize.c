@@ -7,7 +7,7 @@
 struct options {
     const char *output, *calib, *datapath;
     int64_t wbits, abits, input_bits, edge_bits, solver, budget, range, act, effort;
-    int64_t vector, scale_bits, vector_range, vector_inputs, prune_block, saliency;
+    int64_t vector, scale_bits, scale_product, vector_range, vector_inputs, prune_block, saliency;
     double percentile, damping, vector_percentile;
     bool no_bias_correction, published_order, prune_last;
     const char *prune;
@@ -125,6 +125,14 @@ static const struct cli_option options[] = {
      .lo = 0,
      .hi = 10,
      .help = "bits of the vectors' integer scales; 0 = float scales (default 4)"},
+    {.name = "scale-product",
+     .kind = CLI_INT,
+     .value = "R",
+     .offset = FIELD(scale_product),
+     .lo = 1,
+     .hi = 20,
+     .help =
+         "keep the upper R bits of products of two integer scales, rounded half up (default all)"},
     {.name = "vector-range",
      .kind = CLI_CHOICE,
      .value = "max|percentile|mse",
@@ -238,9 +246,10 @@ static void print_text(const brim_quantize_report *r, const char *path)
 static int fill_vectors(struct cli *cli, const struct options *o, brim_quantize_params *p)
 {
     if (o->vector == 0 && (o->scale_bits >= 0 || o->published_order || o->vector_range != 0 ||
-                           o->vector_inputs != 0)) {
-        return cli_usage(cli->verb, "--scale-bits, --vector-range, --vector-inputs and "
-                                    "--published-order need --vector");
+                           o->vector_inputs != 0 || o->scale_product != 0)) {
+        return cli_usage(cli->verb,
+                         "--scale-bits, --scale-product, --vector-range, --vector-inputs "
+                         "and --published-order need --vector");
     }
     if (o->scale_bits == 1 || o->scale_bits == 2) {
         return cli_usage(cli->verb, "scale-bits: '%d', expected 0 or 3..10", (int)o->scale_bits);
@@ -248,6 +257,10 @@ static int fill_vectors(struct cli *cli, const struct options *o, brim_quantize_
     if (o->vector_inputs != 0 && o->scale_bits == 0) {
         return cli_usage(cli->verb, "--vector-inputs needs integer scales, --scale-bits 3..10");
     }
+    if (o->scale_product != 0 && o->scale_bits == 0) {
+        return cli_usage(cli->verb, "--scale-product needs integer scales, --scale-bits 3..10");
+    }
+    p->scale_product = (unsigned)o->scale_product;
     p->vector_inputs = (brim_vector_inputs)o->vector_inputs;
     p->solve.vector =
         (brim_vector_params){.length = (size_t)o->vector,

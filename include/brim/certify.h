@@ -33,6 +33,7 @@ typedef struct brim_certificate_layer {
     int64_t sum_min, sum_max; /**< its exact range over all inputs */
     unsigned outside_bits;    /**< bits that the sum, zero-point correction and bias together need,
                                  outside the register */
+    unsigned product_shift;   /**< low bits that products of two integer scales lose, rounded */
     char hash[65];            /**< SHA-256 of the codes and ranges */
     const brim_witness *witness; /**< NULL when proven */
 } brim_certificate_layer;

@@ -19,6 +19,13 @@ typedef struct brim_inspect_layer {
     unsigned type_width; /**< data-type bound: any weights and inputs of these bits (8x8 for a float
                             layer). A2Q eq. (2.1) */
     unsigned need;       /**< CODES: weight-aware minimum width of one register, exact */
+    /** Vectors with scales of their own: products of one, 0 = none; bits of a weight's scale (32: a
+     *  float), of an input's (0: it has none of its own), and of a weight with its share of scales, in
+     *  all layers of CODES. `need` is then of a register that holds no more than a vector, and
+     *  `need_outer` of the one behind it, 0 where float scales leave no integer there. */
+    size_t vector;
+    unsigned scale_bits, x_scale_bits, product_shift, need_outer;
+    double weight_bits;
     bool has_datapath;
     brim_datapath datapath;
 } brim_inspect_layer;

@@ -137,6 +137,9 @@ typedef struct brim_quantize_params {
     brim_prune_params prune;
     /** Input scales of their own for the layers' vectors too, integers of solve.vector.scale_bits. */
     brim_vector_inputs vector_inputs;
+    /** Bits kept of the product of a weight's and an input's integer scale, rounded half up as
+     *  hardware does (docs/semantics.md section 11); 0 = all. Needs solve.vector.scale_bits. */
+    unsigned scale_product;
     bool prune_last; /**< prune the codes after quantizing, for comparison; default false */
     const brim_quantize_override *overrides;
     size_t n_overrides;

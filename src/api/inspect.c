@@ -49,9 +49,41 @@ static uint64_t count_macs(const struct brim_graph *g, const struct brim_dot *d)
     return macs;
 }
 
+/* Bits of the greatest of n integer scales. */
+static unsigned bits_of(const uint16_t *code, size_t n)
+{
+    int64_t most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        most = brim_max_i64(most, code[i]);
+    }
+    return brim_width_of(0, most) - 1;
+}
+
+/* What scales cost, where vectors have their own. */
+static void count_scales(const struct brim_dot *d, brim_inspect_layer *l)
+{
+    const size_t vectors = brim_dot_vectors(d);
+
+    l->weight_bits = l->w_bits;
+    l->vector = d->vector;
+    if (d->vector == 0) {
+        return;
+    }
+    l->scale_bits = d->w_code != NULL ? bits_of(d->w_code, d->n * vectors) : 32;
+    l->x_scale_bits =
+        d->x_code == NULL
+            ? d->x_scale_bits
+            : bits_of(d->x_code, d->kind == BRIM_DOT_CONV ? (size_t)d->conv.c_in : d->k);
+    l->product_shift = d->product_shift;
+    l->weight_bits += (double)(vectors * l->scale_bits) / (double)d->k;
+}
+
 static brim_status bound_codes(brim_ctx *ctx, const struct brim_dot *d, brim_inspect_layer *l)
 {
     const brim_datapath whole = {.n_stages = 1, .stage = {{.width = 64}}};
+    const brim_datapath vectors = {.n_stages = 2,
+                                   .stage = {{.width = 64, .tile = d->vector}, {.width = 64}}};
     int64_t lo = 0, hi = 0;
 
     for (size_t i = 0; i < d->n * d->k; i++) {
@@ -59,15 +91,20 @@ static brim_status bound_codes(brim_ctx *ctx, const struct brim_dot *d, brim_ins
         hi = brim_max_i64(hi, d->w[i]);
     }
     for (size_t c = 0; c < d->n; c++) {
-        unsigned need[BRIM_MAX_STAGES];
-        BRIM_TRY(
-            brim_datapath_need(ctx, &whole, d->w + c * d->k, d->k, d->x_min, d->x_max, need, NULL));
+        unsigned need[BRIM_MAX_STAGES] = {0};
+        brim_factors factors;
+        BRIM_TRY(brim_datapath_need_scaled(ctx, d->vector > 0 ? &vectors : &whole,
+                                           brim_dot_factors(d, c, &factors), d->w + c * d->k, d->k,
+                                           d->x_min, d->x_max, need, NULL));
         l->need = need[0] > l->need ? need[0] : l->need;
+        l->need_outer = d->factor != NULL && need[1] > l->need_outer ? need[1] : l->need_outer;
     }
     l->x_min = d->x_min;
     l->x_max = d->x_max;
     l->w_bits = brim_width_of(lo, hi);
-    l->type_width = data_type_bound(d->k, l->w_bits, type_bits(d->x_min, d->x_max), d->x_min < 0);
+    l->type_width = data_type_bound(d->vector > 0 ? d->vector : d->k, l->w_bits,
+                                    type_bits(d->x_min, d->x_max), d->x_min < 0);
+    count_scales(d, l);
     return BRIM_OK;
 }
 

@@ -26,6 +26,12 @@ brim_status brim_flow_check(brim_ctx *ctx, const brim_quantize_params *p)
     if (p->solve.wbits < 2 || p->solve.wbits > 8) {
         return brim_fail(ctx, BRIM_ERR_ARG, "weight bits: %u, expected 2..8", p->solve.wbits);
     }
+    if (p->scale_product > 20 || (p->scale_product > 0 && (p->solve.vector.length == 0 ||
+                                                           p->solve.vector.scale_bits == 0))) {
+        return brim_fail(ctx, BRIM_ERR_ARG,
+                         "scale product: %u bits, expected 1..20 and vectors with integer scales",
+                         p->scale_product);
+    }
     if (!(p->percentile > 50.0 && p->percentile <= 100.0)) {
         return brim_fail(ctx, BRIM_ERR_ARG, "percentile: %g, expected above 50 and at most 100",
                          p->percentile);

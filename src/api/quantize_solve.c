@@ -169,10 +169,21 @@ static brim_status solve_groups(struct brim_flow *f, const struct brim_flow_laye
     return BRIM_OK;
 }
 
+/* Bits of the product of a weight's and an input's integer scale that rounding drops. */
+static unsigned product_shift(const struct brim_flow *f, const struct brim_flow_layer *l,
+                              const struct brim_grid *grid)
+{
+    const unsigned kept = f->params->scale_product, each = f->params->solve.vector.scale_bits;
+    const unsigned bits = l->vector == 0 ? 0 : each + grid->scale_bits;
+
+    return kept == 0 || kept >= bits ? 0 : bits - kept;
+}
+
 brim_status brim_flow_set_bias(const struct brim_flow *f, const struct brim_flow_layer *l,
                                const struct brim_flow_best *c, size_t row, double b)
 {
-    const float unit = l->grid[c->grid].scale * c->scale[row];
+    const struct brim_grid *grid = &l->grid[c->grid];
+    const float unit = grid->scale * ldexpf(c->scale[row], (int)product_shift(f, l, grid));
     const double q = unit > 0.0F ? brim_rint(b / (double)unit) : 0.0;
 
     if (!(fabs(q) < 0x1p31)) {
@@ -265,8 +276,9 @@ static brim_status row_need(struct brim_flow *f, const struct brim_flow_layer *l
         return BRIM_ERR_NOMEM;
     }
     for (size_t g = 0; two_level && g < per; g++) {
-        factor[g] =
-            l->best.vector_code[row * per + g] * brim_grid_vector_scale(grid, l->dot, row, g);
+        factor[g] = brim_dot_product(l->best.vector_code[row * per + g],
+                                     brim_grid_vector_scale(grid, l->dot, row, g),
+                                     product_shift(f, l, grid));
     }
     const brim_factors factors = {l->vector, factor};
     BRIM_TRY(brim_datapath_need_scaled(f->ctx, &l->datapath, two_level ? &factors : NULL, w,
@@ -363,6 +375,7 @@ brim_status brim_flow_settle(struct brim_flow *f, const struct brim_flow_layer *
         .vector = l->vector,
         .vector_scale = best->vector_scale,
         .vector_code = best->vector_code,
+        .product_shift = product_shift(f, l, grid),
         .bias_q = has_bias ? best->bias_q : NULL,
         .bias = has_bias ? NULL : best->bias,
         .datapath = &l->datapath,

@@ -45,6 +45,9 @@ static json_t *layer_json(const brim_certificate_layer *l)
         "need", need_json(l), "verdict", l->proven ? "proven" : "refuted", "worst", "channel",
         (json_int_t)l->worst_channel, "sum_min", (json_int_t)l->sum_min, "sum_max",
         (json_int_t)l->sum_max, "outside_bits", (json_int_t)l->outside_bits, "codes", l->hash);
+    if (o != NULL && l->product_shift > 0) {
+        json_object_set_new(o, "product_shift", json_integer((json_int_t)l->product_shift));
+    }
     if (o != NULL && l->witness != NULL) {
         json_object_set_new(o, "witness", witness_json(l));
     }

@@ -268,6 +268,7 @@ brim_status brim_certify_layer(struct brim_arena *arena, const struct brim_dot *
                                     .x_max = d->x_max,
                                     .x_zero = d->x_zero,
                                     .x_zero_any = d->x_zero_any,
+                                    .product_shift = d->product_shift,
                                     .datapath = *dp};
     out->name = brim_arena_strdup(arena, d->name);
     if (out->name == NULL) {

@@ -70,9 +70,14 @@ struct brim_dot {
                              element, and x_zero is 0 */
     int32_t x_zero_value;
     float x_scale;
-    const int32_t *bias_q; /* [n] integer bias in units of x_scale*w_scale, or NULL */
-    const float *bias;     /* [n] float bias when it is not integer, or NULL */
-    bool has_datapath;     /* declared in the model's metadata */
+    const uint16_t
+        *w_code; /* [n][ceil(k/vector)] integer scales of the weights' vectors, two-level;
+                               NULL: single-level or none */
+    unsigned product_shift; /* low bits that products of two integer scales lose, rounded half up;
+                               w_scale is 2^product_shift times what the file says */
+    const int32_t *bias_q;  /* [n] integer bias in units of x_scale*w_scale, or NULL */
+    const float *bias;      /* [n] float bias when it is not integer, or NULL */
+    bool has_datapath;      /* declared in the model's metadata */
     brim_datapath datapath;
 
     const uint16_t *x_code; /* [c_in or k] integer input scale of every channel; NULL = 1 */
@@ -101,6 +106,13 @@ static inline const brim_factors *brim_dot_factors(const struct brim_dot *d, siz
     return factors;
 }
 
+#define BRIM_MAX_PRODUCT_SHIFT 20
+/* rho of docs/semantics.md section 11: what two integer scales come to. */
+static inline uint32_t brim_dot_product(uint32_t w_code, uint32_t x_code, unsigned product_shift)
+{
+    return brim_scale_product(w_code, x_code, 32, 32 - product_shift);
+}
+
 /* The greatest integer scale that inputs of vector g of output n can have on this grid: 1 where they
  * have none of their own. d: n, groups, kind, geometry and vector. */
 uint32_t brim_grid_vector_scale(const struct brim_grid *grid, const struct brim_dot *d, size_t n,
@@ -126,7 +138,7 @@ void brim_dots_free(struct brim_dots *dots);
 BRIM_NODISCARD brim_status brim_dot_hash(brim_ctx *ctx, const struct brim_dot *d, char hex[65]);
 
 /* Metadata: key "brim.layer.<node name>" holds one JSON object
- *   {"datapath":"16/64,32","k":576,"n":64,"x_min":0,"x_max":255,"need":[16,20],"codes":"<sha256>"}.
- */
+ *   {"datapath":"16/64,32","k":576,"n":64,"x_min":0,"x_max":255,"need":[16,20],"codes":"<sha256>"},
+ * and "product_shift" where it is not 0. */
 
 #endif

@@ -9,6 +9,7 @@
 #include "graph/dot_find.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -235,6 +236,42 @@ static bool start(const struct finder *f, const struct brim_node *n, const struc
     return l.kind != BRIM_LAYOUT_CONV || read_geometry(n, w, d);
 }
 
+/* ---- metadata ---- */
+
+/* What the model says of the layer: its datapath, and how products of scales are rounded. */
+static brim_status read_metadata(const struct finder *f, struct brim_dot *d)
+{
+    brim_ctx *ctx = f->arena->ctx;
+    const char *key = brim_arena_printf(f->arena, "brim.layer.%s", d->name);
+    const char *text = key == NULL ? NULL : brim_graph_metadata(f->g, key);
+    json_error_t error;
+
+    if (key == NULL) {
+        return BRIM_ERR_NOMEM;
+    }
+    if (text == NULL) {
+        return BRIM_OK;
+    }
+    json_t *json = json_loads(text, 0, &error);
+    const char *datapath = json_string_value(json_object_get(json, "datapath"));
+    const json_t *shift = json_object_get(json, "product_shift");
+    const json_int_t drop = json_integer_value(shift); /* 0 when it is none */
+    brim_status status = BRIM_OK;
+    if (datapath == NULL) {
+        status = brim_fail(ctx, BRIM_ERR_FILE, "metadata '%s': is no object with a datapath", key);
+    } else if (brim_datapath_parse(ctx, datapath, &d->datapath) != BRIM_OK) {
+        status = brim_fail_at(ctx, BRIM_ERR_FILE, "metadata '%s'", key);
+    } else if (shift != NULL && (drop < 1 || drop > BRIM_MAX_PRODUCT_SHIFT)) {
+        status = brim_fail(ctx, BRIM_ERR_FILE,
+                           "metadata '%s': product_shift is no whole number in 1..%d", key,
+                           BRIM_MAX_PRODUCT_SHIFT);
+    }
+    d->product_shift = status == BRIM_OK ? (unsigned)drop : 0;
+    d->has_datapath = status == BRIM_OK;
+    json_decref(json);
+    return status;
+}
+
 /* Weight codes in K order, zero point subtracted; *fits is false when one exceeds 16 bits. */
 static brim_status copy_codes(const struct finder *f, const struct candidate *c, struct brim_dot *d,
                               bool *fits)
@@ -309,7 +346,7 @@ static brim_status copy_scales(const struct finder *f, const struct candidate *c
     for (size_t n = 0; n < d->n; n++) {
         for (size_t b = 0; b < blocks; b++) {
             const float s = scale_at(t, each ? brim_layout_index(&l, n, b) : n);
-            scale[n * blocks + b] = alpha == 1.0f ? s : s * alpha;
+            scale[n * blocks + b] = ldexpf(alpha == 1.0f ? s : s * alpha, (int)d->product_shift);
         }
     }
     d->w_scale = scale;
@@ -318,6 +355,7 @@ static brim_status copy_scales(const struct finder *f, const struct candidate *c
             scale[n] *= (float)d->factor[n];
         }
         d->factor = NULL;
+        d->w_code = NULL;
     }
     d->vector = brim_dot_vectors(d) == 1 ? 0 : d->vector; /* one vector: a scale per output */
     return BRIM_OK;
@@ -435,6 +473,7 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
         code_range(f, c, d);
     }
     bool fits;
+    BRIM_TRY(read_metadata(f, d));
     BRIM_TRY(copy_codes(f, c, d, found));
     BRIM_TRY(copy_zeros(f, c, d));
     BRIM_TRY(brim_dot_copy_factors(f, c, d));
@@ -442,6 +481,11 @@ static brim_status find_codes(const struct finder *f, const struct candidate *c,
     *found = *found && fits;
     if (!*found) {
         return BRIM_OK;
+    }
+    if (d->product_shift > 0 && (d->factor == NULL || brim_dot_vectors(d) == 1)) {
+        return brim_fail(f->arena->ctx, BRIM_ERR_FILE,
+                         "metadata of layer '%s': product_shift, but no integer scales of vectors",
+                         d->name);
     }
     BRIM_TRY(copy_scales(f, c, d));
     if (constant(f, c->bias) == NULL) {
@@ -476,38 +520,12 @@ static brim_status find_float(const struct finder *f, const struct brim_node *n,
         }
     }
     *found = true;
+    BRIM_TRY(read_metadata(f, d));
     d->w_f32 = to;
     d->x = n->in[0];
     d->weight = n->in[1];
     d->bias_value = c.bias;
     return copy_float_bias(f, d, c.bias, beta_of(n));
-}
-
-/* ---- metadata ---- */
-
-static brim_status read_datapath(brim_ctx *ctx, const struct finder *f, struct brim_dot *d)
-{
-    const char *key = brim_arena_printf(f->arena, "brim.layer.%s", d->name);
-    const char *text = key == NULL ? NULL : brim_graph_metadata(f->g, key);
-    json_error_t error;
-
-    if (key == NULL) {
-        return BRIM_ERR_NOMEM;
-    }
-    if (text == NULL) {
-        return BRIM_OK;
-    }
-    json_t *json = json_loads(text, 0, &error);
-    const char *datapath = json_string_value(json_object_get(json, "datapath"));
-    brim_status status = BRIM_OK;
-    if (datapath == NULL) {
-        status = brim_fail(ctx, BRIM_ERR_FILE, "metadata '%s': is no object with a datapath", key);
-    } else if (brim_datapath_parse(ctx, datapath, &d->datapath) != BRIM_OK) {
-        status = brim_fail_at(ctx, BRIM_ERR_FILE, "metadata '%s'", key);
-    }
-    d->has_datapath = status == BRIM_OK;
-    json_decref(json);
-    return status;
 }
 
 /* ---- all of it ---- */
@@ -525,7 +543,7 @@ static brim_status find_at(const struct finder *f, const struct brim_node *n, st
     return match_integer(f, n, &c) ? find_codes(f, &c, d, found) : BRIM_OK;
 }
 
-static brim_status find_all(brim_ctx *ctx, const struct brim_graph *g, struct brim_dots *dots,
+static brim_status find_all(const struct brim_graph *g, struct brim_dots *dots,
                             struct brim_arena *scratch)
 {
     const struct finder f = {g, &dots->arena, brim_graph_producers(g, scratch)};
@@ -538,10 +556,7 @@ static brim_status find_all(brim_ctx *ctx, const struct brim_graph *g, struct br
         struct brim_dot *d = &dots->dot[dots->count];
         bool found = false;
         BRIM_TRY(find_at(&f, &g->nodes[i], d, &found));
-        if (found) {
-            BRIM_TRY(read_datapath(ctx, &f, d));
-            dots->count++;
-        }
+        dots->count += found ? 1 : 0;
     }
     return BRIM_OK;
 }
@@ -554,7 +569,7 @@ brim_status brim_dots_find(brim_ctx *ctx, const struct brim_graph *g, struct bri
     dots->dot = NULL;
     brim_arena_init(&dots->arena, ctx);
     brim_arena_init(&scratch, ctx);
-    const brim_status status = find_all(ctx, g, dots, &scratch);
+    const brim_status status = find_all(g, dots, &scratch);
     brim_arena_free(&scratch);
     if (status != BRIM_OK) {
         brim_dots_free(dots);

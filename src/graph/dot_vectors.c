@@ -72,8 +72,8 @@ bool brim_dot_match_vectors(const struct finder *f, const struct brim_node *x, s
     return codes != NULL && (codes->type.dtype == BRIM_UINT8 || codes->type.dtype == BRIM_UINT16);
 }
 
-/* The integer scale of vector g of output n's inputs: channels of its group, kernel positions being
- * alike. */
+/* The greatest integer scale of vector g of output n's inputs: channels of its group, kernel
+ * positions being alike. */
 static uint32_t input_scale(const struct candidate *c, const struct brim_dot *d,
                             const uint16_t *code, size_t n, size_t g)
 {
@@ -95,7 +95,10 @@ brim_status brim_dot_copy_inputs(const struct finder *f, const struct candidate 
     const size_t vectors = brim_dot_vectors(d);
 
     *fits = !c->dynamic && c->x_code < 0;
+    const struct brim_type *x = &f->g->values[d->x].type;
     if (*fits || d->factor == NULL || channels % d->vector != 0 ||
+        (d->kind == BRIM_DOT_MATMUL && x->shape.rank != 2) || /* vectors lie along axis 1 */
+        (c->dynamic && x->dtype != BRIM_FLOAT) ||
         (c->dynamic ? c->grid.vector != d->vector : count(t) != channels)) {
         return BRIM_OK;
     }
@@ -110,7 +113,8 @@ brim_status brim_dot_copy_inputs(const struct finder *f, const struct candidate 
         *fits = *fits && code[i] == code[i / d->vector * d->vector];
     }
     for (size_t i = 0; i < d->n * vectors; i++) {
-        factor[i] = d->factor[i] * input_scale(c, d, code, i / vectors, i % vectors);
+        factor[i] = brim_dot_product(
+            d->w_code[i], input_scale(c, d, code, i / vectors, i % vectors), d->product_shift);
     }
     d->factor = factor;
     d->x_code = c->dynamic ? NULL : code;
@@ -130,14 +134,17 @@ brim_status brim_dot_copy_factors(const struct finder *f, const struct candidate
         return BRIM_OK;
     }
     uint32_t *factor = brim_arena_alloc(f->arena, d->n * blocks, sizeof *factor);
-    if (factor == NULL) {
+    uint16_t *code = brim_arena_alloc(f->arena, d->n * blocks, sizeof *code);
+    if (factor == NULL || code == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t n = 0; n < d->n; n++) {
         for (size_t b = 0; b < blocks; b++) {
-            factor[n * blocks + b] = (uint32_t)brim_tensor_int(t, brim_layout_index(&l, n, b));
+            code[n * blocks + b] = (uint16_t)brim_tensor_int(t, brim_layout_index(&l, n, b));
+            factor[n * blocks + b] = brim_dot_product(code[n * blocks + b], 1, d->product_shift);
         }
     }
+    d->w_code = code;
     d->factor = factor;
     return BRIM_OK;
 }

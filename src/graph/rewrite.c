@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "graph/rewrite.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/intops.h"
@@ -321,7 +322,7 @@ static int32_t quantize_bias(const struct rewriter *w)
         return -1;
     }
     for (size_t n = 0; n < d->n; n++) {
-        scale[n] = w->r->grid.scale * w->r->w_scale[n];
+        scale[n] = w->r->grid.scale * ldexpf(w->r->w_scale[n], (int)w->r->product_shift);
     }
     const int32_t in[] = {add_constant(w, "b_q", &type, w->r->bias_q),
                           add_constant(w, "b_scale", &real, scale), -1};
@@ -389,8 +390,10 @@ static brim_status write_metadata(const struct rewriter *w)
         uint32_t *factor = brim_arena_alloc(a, factors, sizeof *factor);
         for (size_t i = 0; factor != NULL && i < factors; i++) {
             factor[i] =
-                r->vector_code[i] * brim_grid_vector_scale(&r->grid, &d, i / brim_dot_vectors(&d),
-                                                           i % brim_dot_vectors(&d));
+                brim_dot_product(r->vector_code[i],
+                                 brim_grid_vector_scale(&r->grid, &d, i / brim_dot_vectors(&d),
+                                                        i % brim_dot_vectors(&d)),
+                                 r->product_shift);
         }
         if (factor == NULL) {
             return BRIM_ERR_NOMEM;
@@ -405,13 +408,17 @@ static brim_status write_metadata(const struct rewriter *w)
     for (size_t i = 0; need != NULL && i < r->datapath->n_stages; i++) {
         need = brim_arena_printf(a, "%s%s%u", need, i == 0 ? "" : ",", r->need[i]);
     }
+    const char *shift = r->product_shift == 0
+                            ? ""
+                            : brim_arena_printf(a, "\"product_shift\":%u,", r->product_shift);
     const char *json =
-        need == NULL
+        need == NULL || shift == NULL
             ? NULL
             : brim_arena_printf(a,
                                 "{\"datapath\":\"%s\",\"k\":%zu,\"n\":%zu,\"x_min\":%lld,"
-                                "\"x_max\":%lld,\"need\":[%s],\"codes\":\"%s\"}",
-                                text, d.k, d.n, (long long)d.x_min, (long long)d.x_max, need, hash);
+                                "\"x_max\":%lld,\"need\":[%s],%s\"codes\":\"%s\"}",
+                                text, d.k, d.n, (long long)d.x_min, (long long)d.x_max, need, shift,
+                                hash);
     return json == NULL ? BRIM_ERR_NOMEM : brim_graph_set_metadata(w->g, key, json);
 }
 
@@ -427,7 +434,8 @@ static brim_status check_vectors(struct rewriter *w)
     }
     if (r->vector == 0 || r->vector >= w->d->k || (conv && l->channels % r->vector != 0) ||
         (r->vector_scale == NULL) == (r->vector_code == NULL) ||
-        (r->vector_code == NULL && r->bias_q != NULL)) {
+        (r->vector_code == NULL && (r->bias_q != NULL || r->product_shift > 0)) ||
+        r->product_shift > BRIM_MAX_PRODUCT_SHIFT) {
         return brim_fail(w->g->ctx, BRIM_ERR_ARG,
                          "node '%s': cannot have a scale for every %zu products", w->d->name,
                          r->vector);

@@ -26,9 +26,11 @@ struct brim_rewrite_dot {
                               convolution's channels, whose number it divides */
     const float *vector_scale;   /* [n][ceil(k/vector)] single-level; w_scale is then not used */
     const uint16_t *vector_code; /* the same shape, two-level: times w_scale */
+    unsigned product_shift; /* low bits that products of two integer scales lose; two-level only */
     /* At most one of the two; both NULL leaves the layer's bias as it is. A layer without a bias
      * gets one (behind a MatMul, which has no bias input, as an Add of a float constant). */
-    const int32_t *bias_q;          /* [n] in units of x_scale*w_scale; not for MatMul */
+    const int32_t *bias_q;          /* [n] in units of x_scale*w_scale*2^product_shift; not for
+                              MatMul */
     const float *bias;              /* [n] */
     const brim_datapath *datapath;  /* NULL = none is declared, and no metadata written */
     unsigned need[BRIM_MAX_STAGES]; /* bits of each stage, for the metadata */

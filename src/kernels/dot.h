@@ -20,16 +20,27 @@ struct brim_dot_counts {
     uint8_t min_width; /* 0 until an output was seen */
 };
 
+/* Scales of vectors, `length` consecutive products each (docs/semantics.md section 11): what the
+ * register that ends with a vector hands on is multiplied by. Borrowed for the kernel's life. */
+struct brim_dot_vectors {
+    size_t length; /* 0 = there are none */
+    /* [n][ceil(k / length)] integers; with w_code the greatest that there can be. */
+    const uint32_t *factor;
+    /* Rows bring integer scales too: a factor is brim_scale_product(w_code, x_code, 32, 32 - shift). Else
+     * NULL. */
+    const uint16_t *w_code;
+    unsigned shift; /* 0..20 */
+    /* Floats instead of all of these: results are sums of scale * register in double, in K order, and
+     * the datapath ends with the vectors' stage. */
+    const float *scale;
+};
+
 struct brim_dot_kernel_params {
     const int32_t *w;              /* [n][k] weight codes, each in [-2^15, 2^15); copied */
     size_t n, k, groups;           /* n: all outputs, k: one group's reduction; groups divides n */
     int64_t x_min, x_max;          /* every input code lies here; both within [-2^16, 2^16) */
     const brim_datapath *datapath; /* NULL = exact: one 64-bit register */
-    /* Integer scales of vectors (docs/semantics.md section 11), [n][ceil(k / vector)]; NULL = none.
-     * Only for datapaths that some input may overflow: where none can, the totals are those of
-     * weights times factors, which any kernel adds up. Borrowed for the kernel's life. */
-    const uint32_t *factor;
-    size_t vector;
+    struct brim_dot_vectors vectors;
     bool count; /* runs fill counts */
 };
 
@@ -60,7 +71,11 @@ struct brim_dot_rows {
     size_t x_stride;
     int64_t *y;   /* row i at y + i*y_stride: n / groups values of the last register */
     int32_t *y32; /* unless NULL, instead of y: brim_dot_kernel_fits32() */
+    double *real; /* instead of y, where vectors have float scales */
     size_t y_stride;
+    /* Vectors whose scales the rows bring: row i at i * x_code_stride, ceil(k / length) integers. */
+    const uint16_t *x_code;
+    size_t x_code_stride;
     /* Added to when the kernel counts, else ignored; may be NULL. Of this layer alone: where every
      * output's bound is within its min_width, extremes are not looked at again. */
     struct brim_dot_counts *counts;

@@ -36,6 +36,13 @@ void brim_dot_kernel_choice(const struct brim_dot_kernel *kernel, struct brim_ch
         choice->variant = "float64";
         then = "totals below 2^53 are exact";
         break;
+    case BRIM_DOT_VECTORS:
+        brim_gemm_choice(kernel->gemm[0], SIZE_MAX, &inner);
+        choice->family = inner.family;
+        choice->variant = inner.variant;
+        why = "no vector's register can overflow";
+        then = "a product and a multiply for every vector";
+        break;
     case BRIM_DOT_SIMULATE:
         choice->variant = kernel->simulate->name;
         why = "registers may overflow";

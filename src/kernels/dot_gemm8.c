@@ -43,6 +43,7 @@ brim_status brim_dot_gemm8_pack(brim_ctx *ctx, struct brim_dot_kernel *d, int64_
 {
     size_t most = 0, x, y;
 
+    d->n_gemm = d->groups;
     d->gemm = brim_zalloc(ctx, d->groups, sizeof(struct brim_gemm *));
     if (d->gemm == NULL) {
         return BRIM_ERR_NOMEM;

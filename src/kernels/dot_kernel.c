@@ -48,6 +48,9 @@ static brim_status pack(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
     if (gemm(d)) {
         return brim_dot_gemm_pack(ctx, d);
     }
+    if (d->plan.path == BRIM_DOT_VECTORS) {
+        return brim_dot_vectors_pack(ctx, d, p->x_min, p->x_max);
+    }
     if (lanes(d)) {
         return brim_dot_lanes_pack(ctx, d);
     }
@@ -60,8 +63,39 @@ static brim_status pack(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
                    ? brim_dot_gemm8_pack(ctx, d, p->x_min, p->x_max)
                    : BRIM_OK;
     }
-    if (!brim_mul_size(d->k, 2 * sizeof(int64_t), &d->scratch)) {
+    if (!brim_mul_size(BRIM_DOT_LISTS(d->k), sizeof(int64_t), &d->scratch)) {
         return brim_fail(ctx, BRIM_ERR_NOMEM, "%zu weights: too large", d->k);
+    }
+    return BRIM_OK;
+}
+
+/* The stage whose registers vectors end; with float scales an exact one takes the place of those
+ * behind it. */
+static brim_status take_vectors(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
+                                struct brim_dot_kernel *d)
+{
+    const uint64_t length = p->vectors.length;
+    brim_datapath *dp = &d->datapath;
+
+    if (length == 0) {
+        return BRIM_OK;
+    }
+    d->vectors = p->vectors;
+    d->n_vectors = (size_t)((p->k + length - 1) / length);
+    if (p->datapath == NULL) {
+        *dp = (brim_datapath){2, {{.width = 64, .tile = length}, {.width = 64}}};
+    }
+    while (d->stage + 1 < dp->n_stages && dp->stage[d->stage].tile != length) {
+        d->stage++;
+    }
+    if (d->stage + 1 == dp->n_stages) {
+        return brim_fail(ctx, BRIM_ERR_ARG,
+                         "no stage but the last has tiles of %zu products, the vectors",
+                         (size_t)length);
+    }
+    if (p->vectors.scale != NULL) {
+        dp->n_stages = d->stage + 2;
+        dp->stage[d->stage + 1] = (brim_stage){.width = 64};
     }
     return BRIM_OK;
 }
@@ -100,15 +134,8 @@ static brim_status fill_kernel(brim_ctx *ctx, const struct brim_dot_kernel_param
         return BRIM_ERR_NOMEM;
     }
     d->simulate = brim_simulate_choose(ctx->isa);
-    if (p->factor != NULL) {
-        d->factor = p->factor;
-        d->vector = p->vector;
-        d->plan = (struct brim_dot_plan){.path = BRIM_DOT_SCALAR,
-                                         .lanes = {.k = p->k, .count = p->count}};
-        memset(d->bound, BRIM_DOT_UNSAFE, p->n);
-    } else {
-        BRIM_TRY(brim_dot_plan_make(ctx, p, &d->datapath, &d->plan, d->bound));
-    }
+    BRIM_TRY(take_vectors(ctx, p, d));
+    BRIM_TRY(brim_dot_plan_make(ctx, p, &d->datapath, &d->plan, d->bound));
     d->safe = true;
     for (size_t c = 0; c < p->n; c++) {
         d->safe = d->safe && d->bound[c] != BRIM_DOT_UNSAFE;
@@ -140,13 +167,14 @@ brim_status brim_dot_kernel_create(brim_ctx *ctx, const struct brim_dot_kernel_p
 void brim_dot_kernel_free(brim_ctx *ctx, struct brim_dot_kernel *kernel)
 {
     if (kernel != NULL) {
-        for (size_t g = 0; kernel->gemm != NULL && g < kernel->groups; g++) {
+        for (size_t g = 0; kernel->gemm != NULL && g < kernel->n_gemm; g++) {
             brim_gemm_free(ctx, kernel->gemm[g]);
         }
         brim_free(ctx, (void *)kernel->gemm);
         brim_free(ctx, kernel->w);
         brim_free(ctx, kernel->bound);
         brim_free(ctx, kernel->panel);
+        brim_free(ctx, kernel->scales);
         brim_free(ctx, kernel->plain.panel);
         brim_free(ctx, kernel->plain.word);
         brim_free(ctx, kernel->scaled.panel);
@@ -193,23 +221,72 @@ int64_t brim_dot_finish(const struct brim_lane_stage *s, int64_t total)
     return total;
 }
 
-int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
-                     int64_t *lists, struct brim_dot_counts *counts)
+/* What one dot product went through is added to the counts of its path. */
+static void add_events(struct brim_dot_counts *counts, const brim_events *ev)
 {
-    brim_events ev;
+    const struct brim_dot_counts one = {0, ev->transient, ev->persistent, ev->product,
+                                        ev->min_width};
 
-    const size_t vectors = d->factor == NULL ? 0 : (d->k + d->vector - 1) / d->vector;
-    const size_t c = d->factor == NULL ? 0 : (size_t)(w - d->w) / d->k;
-    const brim_factors own = {d->vector, d->factor == NULL ? NULL : d->factor + c * vectors};
-    const brim_factors *factors = d->factor == NULL ? NULL : &own;
+    brim_dot_counts_add(counts, &one);
+}
+
+/* The factors of the output with these weights; NULL where vectors have none. */
+static const brim_factors *factors_of(const struct brim_dot_kernel *d, const int32_t *w,
+                                      const uint16_t *x_code, uint32_t *own, brim_factors *factors)
+{
+    const struct brim_dot_vectors *v = &d->vectors;
+    const size_t first = d->k == 0 ? 0 : (size_t)(w - d->w) / d->k * d->n_vectors;
+
+    if (d->n_vectors == 0) {
+        return NULL;
+    }
+    *factors = (brim_factors){v->length, v->w_code == NULL ? v->factor + first : own};
+    for (size_t g = 0; v->w_code != NULL && g < d->n_vectors; g++) {
+        own[g] = brim_scale_product(v->w_code[first + g], x_code[g], 32, 32 - v->shift);
+    }
+    return factors;
+}
+
+int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
+                     const uint16_t *x_code, int64_t *lists, struct brim_dot_counts *counts)
+{
+    brim_factors buffer;
+    const brim_factors *factors = factors_of(d, w, x_code, (uint32_t *)(lists + 2 * d->k), &buffer);
+    brim_events ev;
 
     if (!d->plan.lanes.count) {
         return brim_datapath_dot_scaled(&d->datapath, factors, w, x, d->k, lists, NULL);
     }
     const int64_t y = brim_datapath_dot_scaled(&d->datapath, factors, w, x, d->k, lists, &ev);
-    const struct brim_dot_counts one = {0, ev.transient, ev.persistent, ev.product, ev.min_width};
-    brim_dot_counts_add(counts, &one);
+    add_events(counts, &ev);
     return y;
+}
+
+double brim_dot_one_real(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
+                         int64_t *lists, struct brim_dot_counts *counts)
+{
+    const float *scale = d->vectors.scale + (size_t)(w - d->w) / d->k * d->n_vectors;
+    const bool count = d->plan.lanes.count;
+    brim_events all = {.min_width = 0};
+    double sum = 0.0;
+
+    for (size_t g = 0; g < d->n_vectors; g++) {
+        const size_t first = g * d->vectors.length;
+        const size_t k = brim_min_size(d->vectors.length, d->k - first);
+        brim_events ev = {.min_width = 0};
+        const int64_t v =
+            brim_datapath_dot(&d->datapath, w + first, x + first, k, lists, count ? &ev : NULL);
+        sum += (double)scale[g] * (double)v;
+        all.transient |= ev.transient;
+        all.persistent |= ev.persistent;
+        all.product |= ev.product;
+        all.min_width = ev.min_width > all.min_width ? ev.min_width : all.min_width;
+    }
+    all.transient &= !all.persistent;
+    if (count) {
+        add_events(counts, &all);
+    }
+    return sum;
 }
 
 static void run_scalar(const struct brim_dot_kernel *d, const struct brim_dot_rows *r,
@@ -218,9 +295,16 @@ static void run_scalar(const struct brim_dot_kernel *d, const struct brim_dot_ro
     const int32_t *w = d->w + r->group * d->outputs * d->k;
 
     for (size_t i = 0; i < r->m; i++) {
+        const int32_t *x = brim_dot_row(r, i);
         for (size_t c = 0; c < d->outputs; c++) {
-            brim_dot_write(r, i, c,
-                           brim_dot_one(d, w + c * d->k, brim_dot_row(r, i), r->scratch, counts));
+            if (d->vectors.scale != NULL) {
+                brim_dot_write_real(r, i, c,
+                                    brim_dot_one_real(d, w + c * d->k, x, r->scratch, counts));
+            } else {
+                brim_dot_write(
+                    r, i, c,
+                    brim_dot_one(d, w + c * d->k, x, brim_dot_row_codes(r, i), r->scratch, counts));
+            }
         }
     }
 }
@@ -231,6 +315,8 @@ static void run_path(const struct brim_dot_kernel *d, const struct brim_dot_rows
 {
     if (d->plan.path == BRIM_DOT_GEMM8) {
         brim_dot_gemm8_run(d, r);
+    } else if (d->plan.path == BRIM_DOT_VECTORS) {
+        brim_dot_vectors_run(d, r);
     } else if (gemm(d)) {
         brim_dot_gemm_run(d, r);
     } else if (lanes(d)) {
@@ -276,6 +362,8 @@ static void run_widened(const struct brim_dot_kernel *d, const struct brim_dot_r
         some.x_stride = d->k;
         some.y = r->y != NULL ? r->y + first * r->y_stride : NULL;
         some.y32 = r->y32 != NULL ? r->y32 + first * r->y_stride : NULL;
+        some.real = r->real != NULL ? r->real + first * r->y_stride : NULL;
+        some.x_code = brim_dot_row_codes(r, first);
         for (size_t i = 0; i < some.m; i++) {
             brim_dot_widen(r, first + i, d->k, x + i * d->k);
         }
@@ -288,7 +376,7 @@ void brim_dot_kernel_run(const struct brim_dot_kernel *kernel, const struct brim
     struct brim_dot_counts counts = {.outputs = rows->m * kernel->outputs};
 
     if (rows->codes == BRIM_DOT_INT32 || kernel->plan.path == BRIM_DOT_SIMULATE ||
-        kernel->plan.path == BRIM_DOT_GEMM8) {
+        kernel->plan.path == BRIM_DOT_GEMM8 || kernel->plan.path == BRIM_DOT_VECTORS) {
         run_path(kernel, rows, &counts);
     } else {
         run_widened(kernel, rows, &counts);

@@ -19,19 +19,23 @@ struct brim_dot_kernel {
     brim_datapath datapath;
     struct brim_dot_plan plan;
     const struct brim_simulate_variant *simulate;
-    int32_t *w;             /* [n][k] */
-    const uint32_t *factor; /* SCALAR: of vectors, or NULL */
-    size_t vector;
-    uint8_t *bound;                     /* [n] as brim_dot_plan_make() fills it */
-    bool safe;                          /* no output is BRIM_DOT_UNSAFE */
-    size_t panels;                      /* of one group */
-    size_t pairs;                       /* SIMULATE: of one group's outputs */
-    int32_t *panel;                     /* LANES: [groups][panels][k][BRIM_LANES] */
+    int32_t *w; /* [n][k] */
+    struct brim_dot_vectors vectors;
+    size_t n_vectors; /* of one output; 0 = none */
+    size_t stage;     /* whose registers are multiplied */
+    void *scales;     /* LANES, VECTORS: of panels of outputs, or of outputs side by side */
+    uint8_t *bound;   /* [n] as brim_dot_plan_make() fills it */
+    bool safe;        /* no output is BRIM_DOT_UNSAFE */
+    size_t panels;    /* of one group */
+    size_t pairs;     /* SIMULATE: of one group's outputs */
+    int32_t *panel;   /* LANES: [groups][panels][k][BRIM_LANES] */
     struct brim_dot_pack plain, scaled; /* SIMULATE: scaled by w_shift, where the plan scales */
     void *real;                         /* GEMM: [n][k] as float or double */
     size_t block;                       /* GEMM: rows at a time */
     struct brim_gemm *
-        *gemm; /* GEMM8, and SIMULATE where counting may find nothing to count: [groups] */
+        *gemm; /* GEMM8, and SIMULATE where counting may find nothing to count: [groups];
+                      VECTORS: [groups][n_vectors] */
+    size_t n_gemm;
     size_t block8;
     size_t scratch, widened; /* bytes of a run; where rows of bytes are widened within */
 };
@@ -57,9 +61,28 @@ static inline void brim_dot_write(const struct brim_dot_rows *r, size_t row, siz
     }
 }
 
-/* One output by the reference; x: its row, lists: 2*k values. Counts are added to. */
+/* Where a result goes. */
+static inline void brim_dot_write_real(const struct brim_dot_rows *r, size_t row, size_t c,
+                                       double v)
+{
+    assert(r->real != NULL);
+    r->real[row * r->y_stride + c] = v;
+}
+
+/* What brim_dot_one() needs: 2*k values, and the factors of one output. */
+#define BRIM_DOT_LISTS(k) (5 * ((k) / 2 + 1))
+/* One output by the reference: its weights, a row of codes, and of integer scales where rows bring
+ * them; lists: BRIM_DOT_LISTS(k) values. Counts are added to. */
 int64_t brim_dot_one(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
-                     int64_t *lists, struct brim_dot_counts *counts);
+                     const uint16_t *x_code, int64_t *lists, struct brim_dot_counts *counts);
+/* The same with float scales. */
+double brim_dot_one_real(const struct brim_dot_kernel *d, const int32_t *w, const int32_t *x,
+                         int64_t *lists, struct brim_dot_counts *counts);
+
+static inline const uint16_t *brim_dot_row_codes(const struct brim_dot_rows *r, size_t row)
+{
+    return r->x_code == NULL ? NULL : r->x_code + row * r->x_code_stride;
+}
 
 /* n totals on a register, in place. */
 void brim_dot_finish32(const struct brim_lane_stage *s, int32_t *v, size_t n);
@@ -67,6 +90,10 @@ void brim_dot_finish32(const struct brim_lane_stage *s, int32_t *v, size_t n);
 brim_status brim_dot_gemm8_pack(brim_ctx *ctx, struct brim_dot_kernel *d, int64_t x_min,
                                 int64_t x_max);
 void brim_dot_gemm8_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);
+
+brim_status brim_dot_vectors_pack(brim_ctx *ctx, struct brim_dot_kernel *d, int64_t x_min,
+                                  int64_t x_max);
+void brim_dot_vectors_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);
 
 brim_status brim_dot_gemm_pack(brim_ctx *ctx, struct brim_dot_kernel *d);
 void brim_dot_gemm_run(const struct brim_dot_kernel *d, const struct brim_dot_rows *r);

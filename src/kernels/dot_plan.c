@@ -28,15 +28,32 @@ struct facts {
     int64_t p_lo, p_hi;     /* products */
     int64_t sum_lo, sum_hi; /* partial sums of whole dot products */
     int64_t magnitude;
+    bool factors;  /* vectors have integers to multiply by: */
+    size_t scaled; /* the stage whose registers are multiplied, or whose totals floats are */
 };
+
+/* What one output's vectors are multiplied by at most; NULL = nothing. */
+static const brim_factors *factors_of(const struct brim_dot_kernel_params *p, size_t c,
+                                      brim_factors *factors)
+{
+    const size_t length = p->vectors.length;
+
+    if (length == 0 || p->vectors.factor == NULL) {
+        return NULL;
+    }
+    *factors = (brim_factors){length, p->vectors.factor + c * ((p->k + length - 1) / length)};
+    return factors;
+}
 
 /* One output's weights. The magnitudes cannot overflow: the needs have been found already, so both
  * ends of the range are below 2^63; a magnitude beyond int64 is held at its end. */
-static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *p, const int32_t *w)
+static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *p,
+                          const brim_factors *factors, const int32_t *w)
 {
     int64_t magnitude = 0;
 
     for (size_t i = 0; i < p->k; i++) {
+        const int64_t by = factors == NULL ? 1 : factors->factor[i / factors->vector];
         const int64_t a = w[i] * brim_min_i64(p->x_min, 0);
         const int64_t b = w[i] * brim_max_i64(p->x_max, 0);
         const int64_t lo = brim_min_i64(a, b), hi = brim_max_i64(a, b);
@@ -45,7 +62,7 @@ static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *
         f->w_hi = brim_max_i64(f->w_hi, w[i]);
         f->p_lo = brim_min_i64(f->p_lo, lo);
         f->p_hi = brim_max_i64(f->p_hi, hi);
-        if (__builtin_add_overflow(magnitude, brim_max_i64(-lo, hi), &magnitude)) {
+        if (__builtin_add_overflow(magnitude, by * brim_max_i64(-lo, hi), &magnitude)) {
             magnitude = INT64_MAX;
         }
     }
@@ -55,14 +72,22 @@ static void add_row_facts(struct facts *f, const struct brim_dot_kernel_params *
 static brim_status find_facts(brim_ctx *ctx, const struct brim_dot_kernel_params *p,
                               const brim_datapath *dp, struct facts *f, uint8_t *bound)
 {
-    *f = (struct facts){
-        .need = {2, 2, 2, 2}, .x_lo = brim_min_i64(p->x_min, 0), .x_hi = brim_max_i64(p->x_max, 0)};
+    *f = (struct facts){.need = {2, 2, 2, 2},
+                        .x_lo = brim_min_i64(p->x_min, 0),
+                        .x_hi = brim_max_i64(p->x_max, 0),
+                        .factors = p->vectors.length > 0 && p->vectors.factor != NULL};
+    while (f->scaled + 1 < dp->n_stages && dp->stage[f->scaled].tile != p->vectors.length) {
+        f->scaled++;
+    }
     for (size_t c = 0; c < p->n; c++) {
         const int32_t *w = p->w + c * p->k;
         unsigned need[BRIM_MAX_STAGES];
         brim_range r;
+        brim_factors buffer;
+        const brim_factors *factors = factors_of(p, c, &buffer);
 
-        BRIM_TRY(brim_datapath_need(ctx, dp, w, p->k, p->x_min, p->x_max, need, &r));
+        BRIM_TRY(
+            brim_datapath_need_scaled(ctx, dp, factors, w, p->k, p->x_min, p->x_max, need, &r));
         for (size_t i = 0; i < dp->n_stages; i++) {
             f->need[i] = need[i] > f->need[i] ? need[i] : f->need[i];
         }
@@ -71,7 +96,7 @@ static brim_status find_facts(brim_ctx *ctx, const struct brim_dot_kernel_params
         }
         f->sum_lo = brim_min_i64(f->sum_lo, r.lo);
         f->sum_hi = brim_max_i64(f->sum_hi, r.hi);
-        add_row_facts(f, p, w);
+        add_row_facts(f, p, factors, w);
     }
     if (f->magnitude >= INT64_C(1) << 62) {
         return brim_fail(ctx, BRIM_ERR_ARG, "partial sums of %zu products exceed 62 bits", p->k);
@@ -86,6 +111,9 @@ static bool terms_fit(const brim_datapath *dp, const struct facts *f, size_t i, 
 
     if (i == 0) {
         return brim_width_of(f->p_lo, f->p_hi) <= width;
+    }
+    if (f->factors && i == f->scaled + 1) {
+        return false; /* a register's width says nothing of what it is multiplied to */
     }
     if (dp->stage[i - 1].mode == BRIM_MODE_SPILL && f->need[i - 1] > dp->stage[i - 1].width) {
         return false;
@@ -141,7 +169,8 @@ static bool event_kind(const brim_datapath *dp, const struct facts *f, size_t i,
     case BRIM_MODE_SORTED:
     case BRIM_MODE_GREEDY:
         *kind = BRIM_LANE_TOTAL;
-        return s->rounds == 0 && !cut && (i == 0 || f->need[i - 1] <= s->width);
+        return s->rounds == 0 && !cut &&
+               (i == 0 || (f->need[i - 1] <= s->width && !(f->factors && i == f->scaled + 1)));
     case BRIM_MODE_SPILL:
         *kind = BRIM_LANE_SPILLS;
         break;
@@ -174,6 +203,28 @@ static bool plan_lanes(const brim_datapath *dp, const struct facts *f, unsigned 
     const bool misfits = !terms_fit(dp, f, 0, true);
     plan->recheck = misfits && plan->stage[0].value == BRIM_LANE_CLIP;
     plan->products = misfits && (plan->count || plan->recheck);
+    return true;
+}
+
+/* Totals of vectors by matrix products, when nothing below the last register can overflow. */
+static bool plan_vectors(const struct facts *f, size_t outputs, struct brim_dot_plan *plan)
+{
+    struct brim_lane_plan *lanes = &plan->lanes;
+    const bool reals = !f->factors;
+    const size_t last = reals ? f->scaled : lanes->n_stages - 1;
+
+    for (size_t i = 0; i < last + (reals ? 1 : 0); i++) {
+        if (lanes->stage[i].value != BRIM_LANE_EXACT) {
+            return false;
+        }
+    }
+    if (lanes->count || lanes->recheck || !plan->codes8 || outputs < 8 || lanes->k == 0 ||
+        outputs > INT32_MAX || (!reals && lanes->stage[last].value == BRIM_LANE_SATURATE)) {
+        return false;
+    }
+    plan->path = BRIM_DOT_VECTORS;
+    lanes->stage[0] = lanes->stage[last];
+    lanes->n_stages = 1;
     return true;
 }
 
@@ -316,11 +367,18 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
     struct facts f;
 
     BRIM_TRY(find_facts(ctx, p, dp, &f, bound));
-    *plan = (struct brim_dot_plan){.lanes = {.k = p->k, .count = p->count}};
-    plan->total = !p->count && is_total(dp, &f);
-    plan->sums32 = f.magnitude < INT64_C(1) << 31;
+    const bool vectors = p->vectors.length > 0;
+    *plan = (struct brim_dot_plan){.lanes = {.k = p->k,
+                                             .vector = p->vectors.length,
+                                             .scaled = f.scaled,
+                                             .shift = p->vectors.shift,
+                                             .count = p->count}};
+    plan->total = !vectors && !p->count && is_total(dp, &f);
+    plan->sums32 = !vectors && f.magnitude < INT64_C(1) << 31;
+    plan->acc32 = f.magnitude < INT64_C(1) << 30;
     plan->fits32 = plan->sums32 || dp->stage[dp->n_stages - 1].width <= 32;
-    plan->codes8 = f.w_lo >= -128 && f.w_hi <= 127 && f.magnitude < INT64_C(1) << 30 &&
+    plan->codes8 = f.w_lo >= -128 && f.w_hi <= 127 &&
+                   (vectors ? p->k < INT64_C(1) << 15 : f.magnitude < INT64_C(1) << 30) &&
                    ((p->x_min >= 0 && p->x_max <= 255) || (p->x_min >= -128 && p->x_max <= 127));
     const bool narrow = f.magnitude < INT64_C(1) << 30;
     const bool lanes = plan_lanes(dp, &f, narrow ? 32 : 64, &plan->lanes);
@@ -331,6 +389,11 @@ brim_status brim_dot_plan_make(brim_ctx *ctx, const struct brim_dot_kernel_param
         plan->path = BRIM_DOT_ORDERED;
     } else if (!lanes) {
         plan->path = BRIM_DOT_SCALAR;
+    } else if (vectors) {
+        plan->path = narrow ? BRIM_DOT_LANES32 : BRIM_DOT_LANES64;
+        if (!plan_vectors(&f, p->n / p->groups, plan) && !f.factors) {
+            plan->lanes.n_stages = f.scaled + 1; /* floats behind it */
+        }
     } else if (!plan_gemm(&f, p->n / p->groups, plan) &&
                !plan_simulate(dp, &f, brim_simulate_choose(ctx->isa), plan)) {
         plan->path = narrow ? BRIM_DOT_LANES32 : BRIM_DOT_LANES64;

@@ -10,6 +10,7 @@ enum brim_dot_path {
     BRIM_DOT_GEMM8,    /* exact totals of 8-bit codes by gemm.h */
     BRIM_DOT_GEMM_F32, /* exact totals by sgemm: every partial sum is an integer below 2^24 */
     BRIM_DOT_GEMM_F64, /* by dgemm: below 2^53 */
+    BRIM_DOT_VECTORS,  /* totals of vectors by gemm.h, one multiply each */
     BRIM_DOT_SIMULATE, /* the passes of simulate_variant.h: 16-bit operands */
     BRIM_DOT_LANES32,
     BRIM_DOT_LANES64,
@@ -33,6 +34,7 @@ struct brim_dot_plan {
     bool total;                  /* results are the plain totals, and nothing is counted */
     bool fits32;                 /* results fit int32 */
     bool sums32;                 /* partial sums fit int32, in any order */
+    bool acc32;                  /* VECTORS: totals times factors stay below 2^30 */
     bool codes8;                 /* codes fit gemm.h and so do the totals */
     struct brim_lane_plan lanes; /* GEMM: one stage, whose value kind finishes the total */
     struct brim_dot_passes passes;

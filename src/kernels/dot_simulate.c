@@ -244,7 +244,7 @@ static void redo_odd(struct job *job, const struct place *p, struct brim_cells *
             const int32_t *w = d->w + (job->r->group * d->outputs + o) * d->k;
 
             brim_dot_widen(job->r, row, d->k, x);
-            c->value[i] = (int32_t)brim_dot_one(d, w, x, job->lists, job->counts);
+            c->value[i] = (int32_t)brim_dot_one(d, w, x, NULL, job->lists, job->counts);
             c->exit[i] = 0;
             c->persistent[i] = 0;
             c->odd[i] = 0;

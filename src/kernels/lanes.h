@@ -37,6 +37,8 @@ struct brim_lane_stage {
 
 struct brim_lane_plan {
     size_t n_stages, k;
+    size_t vector, scaled; /* products that share a scale, 0 = none; the stage they end */
+    unsigned shift;        /* of products of two scales */
     struct brim_lane_stage stage[BRIM_MAX_STAGES];
     bool count;
     bool products; /* some product may leave the first register, and it matters: */
@@ -50,12 +52,22 @@ struct brim_lane_tally {
                                                 the lanes counted above */
 };
 
+/* Scales of vectors: integers, the product of panel[g * BRIM_LANES + l] and shared[g], rounded; either
+ * may be missing, and is 1 then. Or floats, one of the two: `sum` takes the place of y. */
+struct brim_lane_scales {
+    const uint32_t *panel, *shared;
+    const float *real_panel, *real_shared;
+    double *sum; /* [BRIM_LANES] */
+};
+
 /* y[l] for every lane; *tally is added to when the plan counts. The 32-bit lanes ask that the sum
- * of magnitudes of every dot product's largest products stays below 2^30, so that no operand of an
+ * of magnitudes of every dot product's largest products, times their factors, stays below 2^30, so that no operand of an
  * addition reaches 2^30 and rails are within (-2^31, 2^31); the 64-bit ones below 2^62. */
 void brim_lanes32_run(const struct brim_lane_plan *plan, const int32_t *panel,
-                      const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
+                      const int32_t *shared, const struct brim_lane_scales *scales, int64_t *y,
+                      struct brim_lane_tally *tally);
 void brim_lanes64_run(const struct brim_lane_plan *plan, const int32_t *panel,
-                      const int32_t *shared, int64_t *y, struct brim_lane_tally *tally);
+                      const int32_t *shared, const struct brim_lane_scales *scales, int64_t *y,
+                      struct brim_lane_tally *tally);
 
 #endif

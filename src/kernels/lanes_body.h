@@ -185,6 +185,32 @@ LANE_INLINE void lane_carry(const struct lane_register *from, struct lane_regist
     }
 }
 
+/* A register ends with a vector: what it holds counts for the vector's factor. */
+LANE_INLINE void lane_scale(struct lane_register *r, const struct brim_lane_plan *plan,
+                            const struct brim_lane_scales *scales, size_t vector)
+{
+    const uint32_t half = (uint32_t)1 << plan->shift >> 1;
+    const uint32_t shared = scales->shared != NULL ? scales->shared[vector] : 1;
+
+    if (scales->sum != NULL) {
+        FOR_LANES
+        {
+            const float s = scales->real_panel != NULL ? scales->real_panel[vector * BRIM_LANES + l]
+                                                       : scales->real_shared[vector];
+            scales->sum[l] += (double)s * (double)r->value[l];
+        }
+        return;
+    }
+    FOR_LANES
+    {
+        const uint32_t own = scales->panel != NULL ? scales->panel[vector * BRIM_LANES + l] : 1;
+        const LANE factor = (LANE)((own * shared + half) >> plan->shift);
+
+        r->value[l] *= factor;
+        r->exact[l] *= factor;
+    }
+}
+
 LANE_INLINE void lane_clear(struct lane_register *r)
 {
     FOR_LANES
@@ -230,7 +256,8 @@ LANE_INLINE void lane_tally(const struct lane_state *s, const struct brim_lane_p
 }
 
 /* A tile of the first stage ended at product `end`: complete it, and every tile that ends there. */
-LANE_INLINE void lane_end_tiles(struct lane_state *s, const struct brim_lane_plan *plan, size_t end)
+LANE_INLINE void lane_end_tiles(struct lane_state *s, const struct brim_lane_plan *plan,
+                                const struct brim_lane_scales *scales, size_t end)
 {
     for (size_t i = 0; i < plan->n_stages; i++) {
         const struct brim_lane_stage *stage = &plan->stage[i];
@@ -242,18 +269,22 @@ LANE_INLINE void lane_end_tiles(struct lane_state *s, const struct brim_lane_pla
         if (plan->count) {
             lane_judge(s, stage, &s->reg[i]);
         }
+        if (plan->vector > 0 && i == plan->scaled) {
+            lane_scale(&s->reg[i], plan, scales, (end - 1) / plan->vector);
+        }
         if (i + 1 < plan->n_stages) {
             lane_carry(&s->reg[i], &s->reg[i + 1], &plan->stage[i + 1], plan->count);
-            if (i > 0) {
-                lane_clear(&s->reg[i]);
-            }
+        }
+        if (i > 0 && (i + 1 < plan->n_stages || end != plan->k)) {
+            lane_clear(&s->reg[i]);
         }
     }
 }
 
 BRIM_CLONES
 static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
-                        const int32_t *shared, int64_t *y, struct brim_lane_tally *tally)
+                        const int32_t *shared, const struct brim_lane_scales *scales, int64_t *y,
+                        struct brim_lane_tally *tally)
 {
     struct lane_state s;
 
@@ -276,7 +307,7 @@ static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
 
         lane_first_stage(&s, plan, t);
         at += n;
-        lane_end_tiles(&s, plan, at);
+        lane_end_tiles(&s, plan, scales, at);
     }
     const struct lane_register *last = &s.reg[plan->n_stages - 1];
     FOR_LANES
@@ -299,7 +330,10 @@ static void LANE_CLONED(const struct brim_lane_plan *plan, const int32_t *panel,
 
 /* An ordinary function for the other files: compilers differ in what a cloned name means there. */
 void LANE_RUN(const struct brim_lane_plan *plan, const int32_t *panel, const int32_t *shared,
-              int64_t *y, struct brim_lane_tally *tally)
+              const struct brim_lane_scales *scales, int64_t *y, struct brim_lane_tally *tally)
 {
-    LANE_CLONED(plan, panel, shared, y, tally);
+    for (size_t l = 0; scales != NULL && scales->sum != NULL && l < BRIM_LANES; l++) {
+        scales->sum[l] = 0.0;
+    }
+    LANE_CLONED(plan, panel, shared, scales, y, tally);
 }

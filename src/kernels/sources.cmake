@@ -1,7 +1,7 @@
 if(NOT BRIM_KERNELS_ONLY) # the simulator needs OpenBLAS
   target_sources(brim PRIVATE src/kernels/dot_cells.c src/kernels/dot_choice.c src/kernels/dot_gemm.c src/kernels/dot_gemm8.c src/kernels/dot_kernel.c
                              src/kernels/dot_lanes.c src/kernels/dot_plan.c src/kernels/dot_simulate.c src/kernels/dot_ordered.c
-                             src/kernels/lanes32.c src/kernels/lanes64.c)
+                             src/kernels/vector_dot.c src/kernels/lanes32.c src/kernels/lanes64.c)
 endif()
 
 # brim_kernel(<file> <flag>...): one family on one instruction set, built with its own flags and no

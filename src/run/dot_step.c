@@ -18,12 +18,16 @@
  * The register sees only sum(w*x). Outside it, exactly:
  *     acc = sum(w*x) - x_zero * sum(w) + bias_q
  * where a zero point that is found at run time is taken off last, from the integers written.
+ *
+ * Inputs whose vectors' scales are found at run time arrive as floats: the plane then holds codes, and
+ * a second one the integer scales, [height][width][vector], whose rows are gathered alike.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "base/intops.h"
 #include "run/step.h"
+#include "run/vector.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 
@@ -38,6 +42,34 @@ static bool padding_varies(const struct brim_dot *d)
            (v->auto_pad != 0 || v->pad_top + v->pad_left + v->pad_bottom + v->pad_right > 0);
 }
 
+static brim_status make_kernel(struct brim_plan *plan, struct brim_dot_step *s)
+{
+    const struct brim_dot *d = s->dot;
+    const bool counts = plan->count && !s->total && s->counter == NULL;
+    const bool observed = plan->observe && d->vector == 0 && !s->total;
+    struct brim_dot_kernel_params p = {.w = d->w,
+                                       .n = d->n,
+                                       .k = d->k,
+                                       .groups = d->groups,
+                                       .x_min = brim_min_i64(d->x_min, d->x_zero),
+                                       .x_max = brim_max_i64(d->x_max, d->x_zero),
+                                       .datapath = s->total ? NULL : s->datapath,
+                                       .vectors = brim_dot_step_scales(s),
+                                       .count = counts || observed};
+    struct brim_arena slots;
+    brim_arena_init(&slots, plan->ctx);
+    brim_status status = plan->target != NULL ? brim_dot_step_walk(plan, s, &slots, &p) : BRIM_OK;
+    if (status == BRIM_OK) {
+        status = brim_dot_kernel_create(plan->ctx, &p, &s->kernel);
+    }
+    brim_arena_free(&slots);
+    BRIM_TRY(status);
+    s->observed = observed && brim_dot_kernel_has_extremes(s->kernel);
+    return s->counter == NULL && brim_dot_kernel_is_total(s->kernel) && !padding_varies(d)
+               ? brim_dot_total_prepare(plan, s)
+               : BRIM_OK;
+}
+
 brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *s)
 {
     BRIM_TRY(brim_dot_step_vectors(plan, s));
@@ -48,6 +80,10 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
 
     if (offset == NULL || multiplier == NULL || w_sum == NULL) {
         return BRIM_ERR_NOMEM;
+    }
+    if (d->vector > 0 && d->factor == NULL) {
+        BRIM_TRY(brim_dot_step_reals(plan, s));
+        return make_kernel(plan, s);
     }
     for (size_t c = 0; c < d->n; c++) {
         int64_t sum = 0;
@@ -70,30 +106,7 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
     s->w_sum = d->x_zero_any ? w_sum : NULL;
     s->multiplier = multiplier;
     s->bias = s->emit == BRIM_EMIT_FLOAT ? d->bias : NULL;
-    const bool counts = plan->count && !s->total;
-    const bool observed = plan->observe && d->vector == 0 && !s->total;
-    struct brim_dot_kernel_params p = {.w = d->w,
-                                       .n = d->n,
-                                       .k = d->k,
-                                       .groups = d->groups,
-                                       .x_min = brim_min_i64(d->x_min, d->x_zero),
-                                       .x_max = brim_max_i64(d->x_max, d->x_zero),
-                                       .datapath = s->total ? NULL : s->datapath,
-                                       .factor = d->factor,
-                                       .vector = d->vector,
-                                       .count = counts || observed};
-    struct brim_arena slots;
-    brim_arena_init(&slots, plan->ctx);
-    brim_status status = plan->target != NULL ? brim_dot_step_walk(plan, s, &slots, &p) : BRIM_OK;
-    if (status == BRIM_OK) {
-        status = brim_dot_kernel_create(plan->ctx, &p, &s->kernel);
-    }
-    brim_arena_free(&slots);
-    BRIM_TRY(status);
-    s->observed = observed && brim_dot_kernel_has_extremes(s->kernel);
-    return s->counter == NULL && brim_dot_kernel_is_total(s->kernel) && !padding_varies(d)
-               ? brim_dot_total_prepare(plan, s)
-               : BRIM_OK;
+    return make_kernel(plan, s);
 }
 
 void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s)
@@ -109,6 +122,7 @@ void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s)
 /* m results of one output: values[i * value_stride], written to element first + i * y_stride. */
 struct emit {
     const int64_t *value;
+    const double *real; /* instead, where vectors have float scales */
     size_t value_stride, m, channel;
     void *y;
     size_t first, y_stride;
@@ -125,6 +139,18 @@ static void emit_float(const struct brim_dot_step *s, const struct emit *e)
     for (size_t i = 0; i < e->m; i++) {
         const float v = (float)(e->value[i * e->value_stride] + offset) * multiplier;
         y[i * e->y_stride] = add ? v + bias : v;
+    }
+}
+
+static void emit_real(const struct brim_dot_step *s, const struct emit *e)
+{
+    const double offset = s->real_offset[e->channel], scale = (double)s->dot->x_scale;
+    const float bias = s->bias != NULL ? s->bias[e->channel] : 0.0f;
+    float *y = (float *)e->y + e->first;
+
+    for (size_t i = 0; i < e->m; i++) {
+        const float v = (float)((e->real[i * e->value_stride] + offset) * scale);
+        y[i * e->y_stride] = s->bias != NULL ? v + bias : v;
     }
 }
 
@@ -161,7 +187,9 @@ static void emit_codes(const struct brim_dot_step *s, const struct emit *e)
 
 static void emit(const struct brim_dot_step *s, const struct emit *e)
 {
-    if (s->emit == BRIM_EMIT_FLOAT) {
+    if (e->real != NULL) {
+        emit_real(s, e);
+    } else if (s->emit == BRIM_EMIT_FLOAT) {
         emit_float(s, e);
     } else if (s->emit == BRIM_EMIT_CODES) {
         emit_codes(s, e);
@@ -215,8 +243,12 @@ struct job {
     struct brim_tensor *y;
     int64_t x_zero;
     int64_t *value; /* [block][n / groups] */
+    double *real;   /* instead, sums with float scales; or NULL */
     int32_t *slots; /* [block][slots] of a target's walk, or NULL */
-    void *scratch;  /* the kernel's */
+    bool dynamic;   /* scales of the inputs' vectors are found here, `vectors` in a row */
+    struct brim_grid grid;
+    size_t vectors;
+    void *scratch; /* the kernel's */
     size_t block, per_group;
     enum brim_dot_codes codes; /* what the kernel is given */
     size_t size;               /* bytes of one */
@@ -234,7 +266,10 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
     if (!brim_mul_size(j->block, j->per_group, &values)) {
         return brim_fail(scratch->ctx, BRIM_ERR_NOMEM, "out of memory: too many outputs");
     }
-    j->value = brim_arena_alloc(scratch, values, sizeof *j->value);
+    j->value = brim_arena_alloc(scratch, values, sizeof *j->value); /* a counter's, with floats */
+    if (j->s->real_offset != NULL) {
+        j->real = brim_arena_alloc(scratch, values, sizeof *j->real);
+    }
     const size_t kernel = brim_dot_kernel_scratch(j->s->kernel);
     const size_t counter = j->s->counter == NULL ? 0 : brim_dot_kernel_scratch(j->s->counter);
     j->scratch = brim_arena_alloc(scratch, brim_max_size(kernel, counter) + 1, 1);
@@ -254,7 +289,9 @@ static brim_status start(struct job *j, struct brim_arena *scratch, size_t rows)
             return BRIM_ERR_NOMEM;
         }
     }
-    return j->value == NULL || j->scratch == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
+    return j->value == NULL || j->scratch == NULL || (j->s->real_offset != NULL && j->real == NULL)
+               ? BRIM_ERR_NOMEM
+               : BRIM_OK;
 }
 
 /* m rows of one group: x as the kernel takes it; results of row i, output c of the group go to
@@ -263,6 +300,7 @@ struct block {
     size_t group, m, row; /* row: among all of the run's */
     const void *x;
     size_t x_stride, first, row_stride, channel_stride;
+    const uint16_t *x_code; /* scales of the rows' vectors, one row after another, or NULL */
 };
 
 /* Exact totals for the values, and what went on for the observer. */
@@ -320,7 +358,10 @@ static void run_block(const struct job *j, const struct block *b)
                                        .codes = j->codes,
                                        .x_stride = b->x_stride,
                                        .y = j->value,
+                                       .real = j->real,
                                        .y_stride = j->per_group,
+                                       .x_code = b->x_code,
+                                       .x_code_stride = j->vectors,
                                        .counts = j->counts,
                                        .scratch = j->scratch};
 
@@ -337,6 +378,7 @@ static void run_block(const struct job *j, const struct block *b)
     }
     for (size_t c = 0; c < j->per_group; c++) {
         const struct emit e = {.value = j->value + c,
+                               .real = j->real != NULL ? j->real + c : NULL,
                                .value_stride = j->per_group,
                                .m = b->m,
                                .channel = b->group * j->per_group + c,
@@ -360,7 +402,10 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
     j->rows = rows;
     BRIM_TRY(start(j, scratch, rows));
     int32_t *codes = in_place ? NULL : brim_arena_alloc(scratch, j->block * d->k, sizeof *codes);
-    if (codes == NULL && !in_place) {
+    uint8_t *found = j->dynamic ? brim_arena_alloc(scratch, j->block * d->k + 1, 1) : NULL;
+    uint16_t *scale =
+        j->dynamic ? brim_arena_alloc(scratch, j->block * j->vectors + 1, sizeof *scale) : NULL;
+    if ((codes == NULL && !in_place) || (j->dynamic && (found == NULL || scale == NULL))) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t r = 0; r < rows; r += j->block) {
@@ -368,10 +413,20 @@ static brim_status run_matmul(struct job *j, const struct brim_tensor *x,
         if (!in_place) {
             BRIM_TRY(widen(scratch->ctx, x, r * d->k, m * d->k, codes, 1));
         }
+        for (size_t i = 0; j->dynamic && i < m; i++) {
+            const struct brim_vector_codes to = {.code = found + i * d->k,
+                                                 .position = 1,
+                                                 .channel = 1,
+                                                 .scale = scale + i * j->vectors,
+                                                 .vectors = j->vectors};
+            brim_vector_codes(&j->grid, d->k, 1, (const float *)x->data + (r + i) * d->k, 1, &to);
+        }
         const struct block b = {.m = m,
                                 .row = r,
-                                .x = in_place ? (const uint8_t *)x->data + r * d->k
-                                              : (const void *)codes,
+                                .x = j->dynamic ? found
+                                     : in_place ? (const uint8_t *)x->data + r * d->k
+                                                : (const void *)codes,
+                                .x_code = scale,
                                 .x_stride = d->k,
                                 .first = r * d->n,
                                 .row_stride = d->n,
@@ -455,10 +510,12 @@ brim_status brim_dot_images(brim_ctx *ctx, const struct brim_dot *d, const struc
 
 struct plane {
     struct brim_conv_images v;
-    size_t h, w, c; /* padded */
-    size_t size;    /* bytes of a code */
-    uint8_t flip;   /* of bytes that are stored 128 higher */
-    uint8_t *code;  /* [h][w][c] */
+    size_t h, w, c;  /* padded */
+    size_t size;     /* bytes of a code */
+    uint8_t flip;    /* of bytes that are stored 128 higher */
+    uint8_t *code;   /* [h][w][c] */
+    size_t vectors;  /* of a pixel; their scales: */
+    uint16_t *scale; /* [h][w][vectors], or NULL */
 };
 
 static brim_status plane_create(const struct job *j, const struct brim_tensor *x,
@@ -473,7 +530,11 @@ static brim_status plane_create(const struct job *j, const struct brim_tensor *x
     BRIM_TRY(check_padded(scratch->ctx, p->h, p->w, p->c * p->size));
     const size_t n = p->h * p->w * p->c;
     p->code = brim_arena_alloc(scratch, n + 1, p->size);
-    if (p->code == NULL) {
+    if (j->dynamic) {
+        p->vectors = p->c / d->vector;
+        p->scale = brim_arena_zalloc(scratch, p->h * p->w * p->vectors + 1, sizeof *p->scale);
+    }
+    if (p->code == NULL || (j->dynamic && p->scale == NULL)) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t i = 0; i < n; i++) {
@@ -486,12 +547,35 @@ static brim_status plane_create(const struct job *j, const struct brim_tensor *x
     return BRIM_OK;
 }
 
+/* Image b of floats: codes, and scales. */
+static void plane_find(const struct plane *p, const struct job *j, const struct brim_tensor *x,
+                       size_t b)
+{
+    const struct brim_conv_images *v = &p->v;
+    const size_t area = v->h * v->w;
+
+    for (size_t y = 0; y < v->h; y++) {
+        const size_t at = (v->top + y) * p->w + v->left;
+        const struct brim_vector_codes to = {.code = p->code + at * p->c,
+                                             .position = p->c,
+                                             .channel = 1,
+                                             .scale = p->scale + at * p->vectors,
+                                             .vectors = p->vectors};
+        brim_vector_codes(&j->grid, p->c, v->w, (const float *)x->data + b * p->c * area + y * v->w,
+                          area, &to);
+    }
+}
+
 /* Image b of x into the plane's inside; its padding stays as it is. */
 static brim_status plane_load(const struct plane *p, const struct job *j,
                               const struct brim_tensor *x, size_t b, brim_ctx *ctx)
 {
     const struct brim_conv_images *v = &p->v;
 
+    if (j->dynamic) {
+        plane_find(p, j, x, b);
+        return BRIM_OK;
+    }
     for (size_t y = 0; j->s->x_bytes && y < v->h; y++) {
         const uint8_t *from = (const uint8_t *)x->data + (b * v->h + y) * v->w * p->c;
         uint8_t *to = p->code + ((v->top + y) * p->w + v->left) * p->c;
@@ -509,22 +593,23 @@ static brim_status plane_load(const struct plane *p, const struct job *j,
     return BRIM_OK;
 }
 
-/* Rows first..first+m-1 of one group, in K order. */
+/* Rows first..first+m-1 of one group, in K order: of a plane with `pixel` bytes a pixel, its codes or
+ * its scales. */
 static void gather(const struct plane *p, const struct brim_dot *d, const struct block *b,
-                   size_t first, uint8_t *rows)
+                   const uint8_t *plane, size_t pixel, size_t first, uint8_t *rows)
 {
     const struct brim_conv_geometry *v = &d->conv;
-    const size_t c_group = p->c / d->groups, kw = (size_t)v->kw, kh = (size_t)v->kh;
-    const size_t pixel = p->c * p->size, line = p->w * pixel;
+    const size_t group = pixel / d->groups, kw = (size_t)v->kw, kh = (size_t)v->kh;
+    const size_t line = p->w * pixel;
     const bool run = d->groups == 1 && v->dilation_w == 1;
-    const size_t pieces = run ? 1 : kw, piece = (run ? kw : 1) * c_group * p->size;
+    const size_t pieces = run ? 1 : kw, piece = (run ? kw : 1) * group;
 
-    assert(p->code != NULL);
+    assert(plane != NULL);
     for (size_t i = 0; i < b->m; i++) {
         const size_t oy = (first + i) / p->v.w_out, ox = (first + i) % p->v.w_out;
-        const uint8_t *corner = p->code + oy * (size_t)v->stride_h * line +
-                                ox * (size_t)v->stride_w * pixel + b->group * c_group * p->size;
-        uint8_t *to = rows + i * d->k * p->size;
+        const uint8_t *corner = plane + oy * (size_t)v->stride_h * line +
+                                ox * (size_t)v->stride_w * pixel + b->group * group;
+        uint8_t *to = rows + i * kh * kw * group;
         for (size_t y = 0; y < kh; y++) {
             for (size_t x = 0; x < pieces; x++, to += piece) {
                 memcpy(to,
@@ -536,7 +621,8 @@ static void gather(const struct plane *p, const struct brim_dot *d, const struct
     }
 }
 
-static void run_image(const struct job *j, const struct plane *p, size_t image, uint8_t *rows)
+static void run_image(const struct job *j, const struct plane *p, size_t image, uint8_t *rows,
+                      uint16_t *scales)
 {
     const struct brim_dot *d = j->s->dot;
     const struct brim_conv_geometry *v = &d->conv;
@@ -558,8 +644,14 @@ static void run_image(const struct job *j, const struct plane *p, size_t image, 
                               .channel_stride = last ? 1 : positions};
             if (direct) {
                 b.x = p->code + r * p->c * p->size;
+                b.x_code = p->scale == NULL ? NULL : p->scale + r * p->vectors;
             } else {
-                gather(p, d, &b, r, rows);
+                gather(p, d, &b, p->code, p->c * p->size, r, rows);
+            }
+            if (!direct && p->scale != NULL) {
+                gather(p, d, &b, (const uint8_t *)p->scale, p->vectors * sizeof *p->scale, r,
+                       (uint8_t *)scales);
+                b.x_code = scales;
             }
             run_block(j, &b);
         }
@@ -579,12 +671,14 @@ static brim_status run_conv(struct job *j, const struct brim_tensor *x, struct b
     j->rows = images * p.v.h_out * p.v.w_out;
     BRIM_TRY(start(j, scratch, p.v.h_out * p.v.w_out));
     uint8_t *rows = brim_arena_alloc(scratch, j->block * d->k + 1, j->size);
-    if (rows == NULL) {
+    uint16_t *scales =
+        j->dynamic ? brim_arena_alloc(scratch, j->block * j->vectors + 1, sizeof *scales) : NULL;
+    if (rows == NULL || (j->dynamic && scales == NULL)) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t image = 0; image < images; image++) {
         BRIM_TRY(plane_load(&p, j, x, image, scratch->ctx));
-        run_image(j, &p, image, rows);
+        run_image(j, &p, image, rows, scales);
     }
     return BRIM_OK;
 }
@@ -638,7 +732,11 @@ static void subtract_zero(const struct brim_dot_step *s, const struct brim_dot_c
 
 brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_dot_call *call)
 {
-    const enum brim_dot_codes codes = codes_of(call->x->type.dtype);
+    const struct brim_dot *d = s->dot;
+    const bool dynamic = d->x_scale_bits > 0;
+    const enum brim_dot_codes codes = !dynamic       ? codes_of(call->x->type.dtype)
+                                      : d->x_min < 0 ? BRIM_DOT_INT8
+                                                     : BRIM_DOT_UINT8;
     struct brim_arena *scratch = call->scratch;
     struct job j = {.s = s,
                     .counts = call->counts,
@@ -646,6 +744,13 @@ brim_status brim_dot_step_run(const struct brim_dot_step *s, const struct brim_d
                     .user = call->user,
                     .y = call->y,
                     .x_zero = call->x_zero,
+                    .dynamic = dynamic,
+                    .grid = {.lo = d->x_min,
+                             .hi = d->x_max,
+                             .scale = d->x_scale,
+                             .vector = d->vector,
+                             .scale_bits = d->x_scale_bits},
+                    .vectors = dynamic ? brim_dot_vectors(d) : 0,
                     .codes = codes,
                     .size = codes == BRIM_DOT_INT32 ? sizeof(int32_t) : 1};
     brim_status status = check(s->dot, call->x, call->y, scratch->ctx);

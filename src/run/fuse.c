@@ -258,6 +258,12 @@ static void end_in_codes(struct brim_dot_step *s, const struct chain *c)
     s->tail = c->tail;
 }
 
+/* Vectors with float scales: no integer is left to requantize. */
+static bool single_level(const struct brim_dot *d)
+{
+    return d->vector > 0 && d->factor == NULL;
+}
+
 /* Fill s; false when the layer cannot be run in integers here. */
 static bool fuse_one(struct fusion *f, struct brim_dot_step *s)
 {
@@ -285,7 +291,7 @@ static bool fuse_one(struct fusion *f, struct brim_dot_step *s)
     }
     s->emit = BRIM_EMIT_FLOAT;
     s->y.dtype = BRIM_FLOAT;
-    if (s->dot->bias == NULL && follow_float(f, s->dot->y, &c)) {
+    if (s->dot->bias == NULL && !single_level(s->dot) && follow_float(f, s->dot->y, &c)) {
         end_in_codes(s, &c);
     }
     return true;
@@ -433,8 +439,7 @@ brim_status brim_plan_fuse(struct brim_plan *plan)
         s->dot = d;
         s->index = i;
         s->datapath = datapath_of(plan, d);
-        const bool integers = d->vector == 0 || d->factor != NULL; /* also of the scales, and */
-        if (d->codes && integers && d->x_scale_bits == 0 && fuse_one(&f, s)) { /* none to find */
+        if (d->codes && fuse_one(&f, s)) {
             plan->dot_step[i] = s;
         }
     }

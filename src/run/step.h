@@ -26,13 +26,14 @@ struct brim_dot_step {
     bool observed;                   /* the kernel has extremes for an observer */
     bool total;                      /* dot is the layer with its vectors' scales multiplied in */
     enum brim_emit emit;
-    struct brim_grid y;                 /* of `out`; all but the type for CODES only */
-    const int64_t *offset;              /* [n] bias_q - x_zero * sum(w) */
-    const uint32_t *w_sum;              /* [n] sum(w) modulo 2^32 where the zero point is found at
+    struct brim_grid y;        /* of `out`; all but the type for CODES only */
+    const int64_t *offset;     /* [n] bias_q - x_zero * sum(w) */
+    const uint32_t *w_sum;     /* [n] sum(w) modulo 2^32 where the zero point is found at
                                            run time */
-    const float *multiplier;            /* [n]; FLOAT and CODES */
-    const float *bias;                  /* [n] or NULL; FLOAT */
-    bool x_bytes, y_bytes;              /* how `dot->x` and `out` lie in memory */
+    const float *multiplier;   /* [n]; FLOAT and CODES */
+    const float *bias;         /* [n] or NULL; FLOAT */
+    const double *real_offset; /* [n] vectors with float scales: -x_zero * sum of scale * sum(w) */
+    bool x_bytes, y_bytes;     /* how `dot->x` and `out` lie in memory */
     const struct brim_layer_walk *walk; /* of a target: the kernel takes its slots; NULL = codes */
     const int64_t *walk_excess;         /* [n] of a walk: what does not depend on the input in the
                                            sum of slots over that of codes */
@@ -122,6 +123,10 @@ struct brim_work {
 void *brim_work_get(struct brim_work *work, size_t bytes);
 
 /* ---- vector_step.c ---- */
+/* What the kernel is told of the vectors' scales. */
+struct brim_dot_vectors brim_dot_step_scales(const struct brim_dot_step *s);
+/* Vectors with float scales: sums are real, and so is what the zero point adds to them. */
+BRIM_NODISCARD brim_status brim_dot_step_reals(struct brim_plan *plan, struct brim_dot_step *s);
 /* A layer with integer scales for its vectors becomes one without, where that gives the same. */
 BRIM_NODISCARD brim_status brim_dot_step_vectors(struct brim_plan *plan, struct brim_dot_step *s);
 
@@ -146,7 +151,7 @@ BRIM_NODISCARD brim_status brim_dot_step_prepare(struct brim_plan *plan, struct 
 void brim_dot_step_free(brim_ctx *ctx, struct brim_dot_step *s); /* its kernels */
 
 struct brim_dot_call {
-    const struct brim_tensor *x; /* integer codes */
+    const struct brim_tensor *x; /* integer codes; floats where vectors' scales are found here */
     int64_t x_zero;              /* their zero point */
     struct brim_tensor *y;       /* allocated, of the shape of the layer's output */
     struct brim_dot_counts *counts;

@@ -297,11 +297,17 @@ static uint64_t events_on(struct job *j, const char *datapath, struct outputs *o
     return events;
 }
 
-/* A certified layer runs as one product of codes times scales; where nothing is certified the
- * reference adds up vector by vector. Both give the same as long as nothing overflows, and something
- * else when it does. */
+/* A certified layer runs as one product of codes times scales, or as one of each vector; where nothing
+ * is certified register after register is simulated. Both give the same as long as nothing overflows,
+ * and something else when it does. Scale bits 0: floats, sums behind the vectors are no integers. */
 static void vectors_run_as_they_add_up(void **state)
 {
+    static const struct {
+        brim_vector_inputs inputs;
+        unsigned scale_bits, product;
+    } cases[] = {{BRIM_VECTOR_INPUTS_NONE, 4, 0},    {BRIM_VECTOR_INPUTS_STATIC, 4, 0},
+                 {BRIM_VECTOR_INPUTS_STATIC, 7, 5},  {BRIM_VECTOR_INPUTS_DYNAMIC, 7, 0},
+                 {BRIM_VECTOR_INPUTS_DYNAMIC, 4, 5}, {BRIM_VECTOR_INPUTS_NONE, 0, 0}};
     struct job j;
     struct outputs fast, slow;
 
@@ -311,9 +317,11 @@ static void vectors_run_as_they_add_up(void **state)
     ASSERT_OK(j.ctx, brim_data_open(j.ctx, "synth:glyphs?limit=6&seed=3", &j.fresh));
     j.p.solve.wbits = 4;
     j.p.solve.vector = (brim_vector_params){.length = 8, .scale_bits = 4, .percentile = 99};
-    for (int inputs = BRIM_VECTOR_INPUTS_NONE; inputs <= BRIM_VECTOR_INPUTS_STATIC; inputs++) {
-        j.p.vector_inputs = (brim_vector_inputs)inputs;
-        quantize(&j, "32/8,32");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        j.p.vector_inputs = cases[i].inputs;
+        j.p.solve.vector.scale_bits = cases[i].scale_bits;
+        j.p.scale_product = cases[i].product;
+        quantize(&j, "32/8,40");
         assert_int_equal(events_on(&j, NULL, &fast), 0);
         assert_int_equal(events_on(&j, "14/8,64", &slow), 0); /* 15 bits are needed, not used */
         assert_int_equal(fast.n, 60);
@@ -321,19 +329,55 @@ static void vectors_run_as_they_add_up(void **state)
         assert_true(events_on(&j, "9/8s,64", &slow) > 0);
         assert_true(memcmp(fast.y, slow.y, fast.n * sizeof *fast.y) != 0);
     }
-    /* Products beyond 16 bits are left to the reference, which needs the vectors' stage as well. */
+    /* Every layer with vectors needs a stage of their length. */
     brim_datapath whole;
     brim_run_params p;
     brim_run_report *r;
     ASSERT_OK(j.ctx, brim_datapath_parse(j.ctx, "32", &whole));
     brim_run_params_init(&p);
     p.datapath = &whole;
-    j.p.solve.wbits = 8;
-    j.p.solve.vector.scale_bits = 10;
-    j.p.vector_inputs = BRIM_VECTOR_INPUTS_NONE;
-    quantize(&j, "32/8,48");
-    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "no stage but the last has tiles of 8 products",
-                 brim_run(j.ctx, j.quantized, j.fresh, &p, &r));
+    for (unsigned bits = 0; bits <= 10; bits += 10) {
+        j.p.solve.vector.scale_bits = bits;
+        quantize(&j, "32/8,48");
+        ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "no stage but the last has tiles of 8 products",
+                     brim_run(j.ctx, j.quantized, j.fresh, &p, &r));
+    }
+    close_job(&j);
+}
+
+/* The product of two scales of 4 bits, kept to R: what the last register needs shrinks with it, all of
+ * it is certified, and from 8 on nothing is rounded. */
+static void products_of_scales_are_rounded(void **state)
+{
+    static const unsigned kept[] = {0, 8, 20, 5, 3};
+    struct outputs all, some;
+    unsigned need[5] = {0};
+    struct job j;
+    brim_certificate *cert;
+
+    (void)state;
+    open_glyphs(&j);
+    brim_data_free(j.fresh);
+    ASSERT_OK(j.ctx, brim_data_open(j.ctx, "synth:glyphs?limit=6&seed=3", &j.fresh));
+    j.p.solve.wbits = 4;
+    j.p.solve.vector = (brim_vector_params){.length = 8, .scale_bits = 4, .percentile = 99};
+    for (int inputs = BRIM_VECTOR_INPUTS_STATIC; inputs <= BRIM_VECTOR_INPUTS_DYNAMIC; inputs++) {
+        for (size_t i = 0; i < 5; i++) {
+            j.p.vector_inputs = (brim_vector_inputs)inputs;
+            j.p.scale_product = kept[i];
+            quantize(&j, "32/8,32");
+            need[i] = j.report->layers[1].need[1];
+            assert_int_equal(events_on(&j, NULL, i == 0 ? &all : &some), 0);
+            ASSERT_OK(j.ctx, brim_certify(j.ctx, j.quantized, NULL, &cert));
+            assert_int_equal(cert->layers[0].product_shift, 0); /* it has no vectors */
+            assert_int_equal(cert->layers[1].product_shift, i < 3 ? 0 : 8 - kept[i]);
+            brim_certificate_free(cert);
+            assert_true(i == 0 || (memcmp(all.y, some.y, all.n * sizeof *all.y) == 0) == (i < 3));
+        }
+        assert_true(need[1] == need[0] && need[2] == need[0]);
+        assert_in_range(need[3], need[0] - 4, need[0] - 2);
+        assert_in_range(need[4], need[0] - 6, need[0] - 4);
+    }
     close_job(&j);
 }
 
@@ -385,6 +429,10 @@ static void nonsense_is_refused(void **state)
     j.p.solve.wbits = 1;
     ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "weight bits: 1",
                  brim_quantize(j.ctx, j.model, j.calib, &j.p, &again, NULL));
+    j.p.solve.wbits = 4;
+    j.p.scale_product = 4;
+    ASSERT_FAILS(j.ctx, BRIM_ERR_ARG, "scale product: 4 bits, expected 1..20 and vectors",
+                 brim_quantize(j.ctx, j.model, j.calib, &j.p, &again, NULL));
     close_job(&j);
 }
 
@@ -421,6 +469,7 @@ int main(void)
         cmocka_unit_test(symmetric_codes_are_signed),
         cmocka_unit_test(vectors_fit_their_register),
         cmocka_unit_test(vectors_run_as_they_add_up),
+        cmocka_unit_test(products_of_scales_are_rounded),
         cmocka_unit_test(pruned_networks_keep_their_function),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(resnet8_stays_accurate),

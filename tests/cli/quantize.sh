@@ -56,6 +56,26 @@ expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o long.onnx
 stdout_has '"vector": 8,'
 expect 0 "$brim" certify long.onnx -o long.json
 expect 0 "$check" long.onnx long.json
+
+# Rounded products of scales are part of what is proven: a model that says otherwise is refused.
+expect 0 "$brim" quantize "$here/../../examples/glyphs/glyphs.onnx" -o g.onnx --calib "$calib" --wbits 4 --vector 16 \
+    --vector-inputs static --scale-product 5
+expect 0 "$brim" certify g.onnx -o g.json
+expect 0 "$check" g.onnx g.json
+grep -q '"product_shift":3' g.json || fail 'no product_shift in the certificate'
+sed 's/"product_shift":3/"product_shift":2/g' g.onnx >other.onnx
+expect 3 "$check" other.onnx g.json
+stderr_has 'codes'
+expect 1 "$brim" certify other.onnx
+stderr_has 'changed'
+sed 's/"product_shift":3/"product_shift":0/g' g.onnx >other.onnx
+expect 1 "$check" other.onnx g.json
+stderr_has 'product_shift is no whole number in 1..20'
+expect 1 "$brim" inspect other.onnx
+stderr_has 'product_shift is no whole number in 1..20'
+sed 's/"product_shift":3/"product_shift":2/g' g.json >other.json
+expect 3 "$check" g.onnx other.json
+stderr_has "the model's product_shift is 3, the certificate says 2"
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:2 --json
 stdout_has '"sparsity": 0.[5-9]'
 expect 0 "$brim" quantize float.onnx -o pruned.onnx --calib "$calib" --prune 1:4 --prune-last --saliency moments

@@ -46,7 +46,10 @@ usage "scale-bits: '1', expected 0 or 3..10" quantize float.onnx -o x --calib y 
 usage "scale-bits: '11', expected a whole number in 0..10" quantize float.onnx -o x --calib y --vector 8 --scale-bits 11
 usage "vector: '129', expected a whole number in 8..128" quantize float.onnx -o x --calib y --vector 129
 usage "datapath '16q0': stage 1: bad rounds" run float.onnx --data y --datapath 16q0
-usage 'scale-bits, --vector-range, --vector-inputs and --published-order need --vector' quantize float.onnx -o x --calib y --scale-bits 4
+usage 'scale-bits, --scale-product, --vector-range, --vector-inputs and --published-order need --vector' quantize float.onnx -o x --calib y --scale-bits 4
+usage 'scale-product, .* need --vector' quantize float.onnx -o x --calib y --scale-product 4
+usage "scale-product: '0', expected a whole number in 1..20" quantize float.onnx -o x --calib y --vector 8 --scale-product 0
+usage 'scale-product needs integer scales' quantize float.onnx -o x --calib y --vector 8 --scale-bits 0 --scale-product 4
 usage "prune: '4:4', expected KEEP:GROUP with 1 <= KEEP < GROUP <= 64" quantize float.onnx -o x --calib y --prune 4:4
 for pattern in 5:4 0:4 64:64 1:65 -1:4 2:4:8 :4 2:; do
     usage "prune: '$pattern', expected KEEP:GROUP" quantize float.onnx -o x --calib y --prune $pattern

@@ -1,4 +1,5 @@
 brim_test(kernels dot_kernel)
+brim_test(kernels dot_vectors)
 brim_test(kernels gemm)
 brim_test(kernels gemv)
 brim_test(kernels lookup)

@@ -5,6 +5,8 @@
 #include <math.h>
 
 #include "base/half.h"
+#include "base/rng.h"
+#include "run/vector.h"
 
 /* ---- QuantizeLinear, DequantizeLinear ---- */
 
@@ -475,6 +477,54 @@ static void qlinearmatmul_by_hand(void **state)
     brim_ctx_free(ctx);
 }
 
+/* ---- scales found at run time ---- */
+
+/* docs/semantics.md section 11, one vector at a time; codes channel fastest, as kernels read them. */
+static void codes_of_vectors(void **state)
+{
+    enum { CHANNELS = 40, PLANE = 150, V = 20, VECTORS = CHANNELS / V };
+    static float x[CHANNELS * PLANE], scaled[CHANNELS * PLANE];
+    static uint8_t code[PLANE * CHANNELS];
+    static uint16_t scale[PLANE * VECTORS];
+    const struct brim_vector_codes to = {
+        .code = code, .position = CHANNELS, .channel = 1, .scale = scale, .vectors = VECTORS};
+    struct brim_rng rng;
+
+    (void)state;
+    brim_rng_init(&rng, 5, 0);
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        const struct brim_grid grid = {.lo = is_signed != 0 ? -7 : 0,
+                                       .hi = is_signed != 0 ? 7 : 15,
+                                       .scale = 0.037f,
+                                       .vector = V,
+                                       .scale_bits = 4};
+        const float unit = (float)grid.hi * grid.scale;
+        for (size_t i = 0; i < CHANNELS * PLANE; i++) {
+            const float r = (float)brim_rng_range(&rng, -1000, 1000) / 100.0f;
+            x[i] = i % PLANE == 3 ? 0.0f : r; /* position 3: nothing but zeros */
+        }
+        brim_vector_codes(&grid, CHANNELS, PLANE, x, PLANE, &to);
+        brim_vector_quantize(&grid, CHANNELS, PLANE, x, BRIM_VECTOR_SCALED, scaled);
+        for (size_t p = 0; p < PLANE; p++) {
+            for (size_t g = 0; g < VECTORS; g++) {
+                float most = 0.0f;
+                for (size_t c = g * V; c < (g + 1) * V; c++) {
+                    most = fmaxf(most, fabsf(x[c * PLANE + p]));
+                }
+                const float t = ceilf(most / unit);
+                const float want = most == 0.0f ? 0.0f : fminf(15.0f, fmaxf(1.0f, t));
+                assert_true((float)scale[p * VECTORS + g] == want);
+            }
+            for (size_t c = 0; c < CHANNELS; c++) {
+                const uint8_t q = code[p * CHANNELS + c];
+                const int value = is_signed != 0 ? (int8_t)q : q;
+                assert_in_range(value - grid.lo, 0, grid.hi - grid.lo);
+                assert_true((float)(value * scale[p * VECTORS + c / V]) == scaled[c * PLANE + p]);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +535,7 @@ int main(void)
         cmocka_unit_test(convinteger_geometries),    cmocka_unit_test(qlinearconv_geometries),
         cmocka_unit_test(qlinearconv_refuses),       cmocka_unit_test(matmulinteger_by_hand),
         cmocka_unit_test(matmulinteger_zero_points), cmocka_unit_test(qlinearmatmul_by_hand),
+        cmocka_unit_test(codes_of_vectors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@
 #include "run/ops/table.h"
 #include "run/vector.h"
 
-#define LANES 64 /* positions side by side */
+#define LANES    64 /* positions side by side */
+#define CHANNELS 16 /* of a block of codes */
 
 /* One vector: n channels, `lanes` positions of each. */
 struct vector {
@@ -46,6 +47,16 @@ static void find_scales(const struct vector *v, float *scale)
     }
 }
 
+/* The code that a float stands for at a scale; any where that is 0, as all of the vector are then. */
+static inline float code_of(const struct vector *v, float x, float scale)
+{
+    float q = x / (scale > 0.0f ? scale : 1.0f);
+
+    q = q > v->lo ? q : v->lo;
+    q = q < v->hi ? q : v->hi;
+    return (float)brim_rint_small(q);
+}
+
 BRIM_CLONES
 static void quantize_vector(const struct vector *v, const float *scale, enum brim_vector_out what)
 {
@@ -54,11 +65,69 @@ static void quantize_vector(const struct vector *v, const float *scale, enum bri
         float *out = v->out + c * v->plane;
         for (size_t l = 0; l < v->lanes; l++) {
             const float s = scale[l] * v->scale;
-            float q = x[l] / (s > 0.0f ? s : 1.0f);
-            q = q > v->lo ? q : v->lo;
-            q = q < v->hi ? q : v->hi;
-            const float code = (float)brim_rint_small(q);
+            const float code = code_of(v, x[l], s);
             out[l] = code * (what == BRIM_VECTOR_REAL ? s : scale[l]);
+        }
+    }
+}
+
+/* The codes of a vector's channels, `lanes` of each channel in a row. */
+BRIM_CLONES
+static void find_codes(const struct vector *v, const float *scale, uint8_t *code)
+{
+    for (size_t c = 0; c < v->n; c++) {
+        const float *x = v->x + c * v->plane;
+        for (size_t l = 0; l < v->lanes; l++) {
+            code[c * LANES + l] = (uint8_t)(int32_t)code_of(v, x[l], scale[l] * v->scale);
+        }
+    }
+}
+
+/* n channels of a vector: several runs of at most LANES, so that a buffer holds them. */
+static void write_codes(const struct vector *v, const float *scale, size_t position, size_t channel,
+                        uint8_t *to)
+{
+    uint8_t code[CHANNELS * LANES];
+    struct vector some = *v;
+
+    for (size_t first = 0; first < v->n; first += CHANNELS) {
+        some.n = brim_min_size(CHANNELS, v->n - first);
+        some.x = v->x + first * v->plane;
+        find_codes(&some, scale, code);
+        for (size_t l = 0; l < v->lanes; l++) {
+            for (size_t c = 0; c < some.n; c++) {
+                to[l * position + (first + c) * channel] = code[c * LANES + l];
+            }
+        }
+    }
+}
+
+static struct vector of_grid(const struct brim_grid *grid, size_t stride)
+{
+    return (struct vector){.plane = stride,
+                           .lo = (float)grid->lo,
+                           .hi = (float)grid->hi,
+                           .scale = grid->scale,
+                           .top = (float)((1u << grid->scale_bits) - 1u)};
+}
+
+void brim_vector_codes(const struct brim_grid *grid, size_t channels, size_t positions,
+                       const float *x, size_t stride, const struct brim_vector_codes *to)
+{
+    struct vector v = of_grid(grid, stride);
+    float scale[LANES];
+
+    for (size_t c = 0, g = 0; c < channels; c += grid->vector, g++) {
+        v.n = brim_min_size(grid->vector, channels - c);
+        for (size_t p = 0; p < positions; p += LANES) {
+            v.lanes = brim_min_size(LANES, positions - p);
+            v.x = x + c * stride + p;
+            find_scales(&v, scale);
+            for (size_t l = 0; l < v.lanes; l++) {
+                to->scale[(p + l) * to->vectors + g] = (uint16_t)scale[l];
+            }
+            write_codes(&v, scale, to->position, to->channel,
+                        to->code + p * to->position + c * to->channel);
         }
     }
 }
@@ -66,11 +135,7 @@ static void quantize_vector(const struct vector *v, const float *scale, enum bri
 void brim_vector_quantize(const struct brim_grid *grid, size_t channels, size_t plane,
                           const float *x, enum brim_vector_out what, float *out)
 {
-    struct vector v = {.plane = plane,
-                       .lo = (float)grid->lo,
-                       .hi = (float)grid->hi,
-                       .scale = grid->scale,
-                       .top = (float)((1u << grid->scale_bits) - 1u)};
+    struct vector v = of_grid(grid, plane);
     float scale[LANES];
 
     for (size_t c = 0, g = 0; c < channels; c += grid->vector, g++) {
