@@ -27,6 +27,7 @@ static const struct {
     {"LeakyRelu", &brim_net_activation},
     {"MatMul", &brim_net_dense},
     {"MaxPool", &brim_net_pooling},
+    {"ReduceMean", &brim_net_pooling},
     {"Relu", &brim_net_activation},
     {"Reshape", &brim_net_permute},
     {"Squeeze", &brim_net_permute},

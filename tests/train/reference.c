@@ -289,7 +289,8 @@ static void do_node(const struct state *s, const struct brim_node *n)
         do_product(s, n, x, y);
     } else if (is(n, "BatchNormalization")) {
         do_norm(s, n, x, y);
-    } else if (is(n, "MaxPool") || is(n, "AveragePool") || is(n, "GlobalAveragePool")) {
+    } else if (is(n, "MaxPool") || is(n, "AveragePool") || is(n, "GlobalAveragePool") ||
+               is(n, "ReduceMean")) {
         do_pool(n, x, y);
     } else if (is(n, "Concat")) {
         do_concat(s, n, y);

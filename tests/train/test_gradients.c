@@ -95,9 +95,11 @@ static void release(struct sketch *s)
 
 /* ---- checking ---- */
 
+static double tolerance = 2e-5; /* of the largest */
+
 static void assert_near(double got, double want, double scale, const char *what, size_t i)
 {
-    if (!(fabs(got - want) <= 2e-5 * scale + 1e-7)) {
+    if (!(fabs(got - want) <= tolerance * scale + 1e-7)) {
         fail_msg("%s[%zu] is %.9g, expected %.9g (of at most %.3g)", what, i, got, want, scale);
     }
 }
@@ -160,14 +162,15 @@ static void check_param(const struct reference *r, size_t p, const float *x,
     }
 }
 
-static void check_with(struct sketch *s, const struct brim_targets *targets, size_t n)
+static void check_quantized(struct sketch *s, const struct brim_targets *targets, size_t n,
+                            const struct brim_grid *grid)
 {
     struct training t;
     struct reference r;
     double loss = 0;
     const char *layer = "";
 
-    const brim_status made = training_try(&t, s->ctx, s->g, n);
+    const brim_status made = training_try_quantized(&t, s->ctx, s->g, n, grid);
     ASSERT_OK(s->ctx, made);
     float *x = training_noise(1, n * t.net->op[0].out->size);
     check_output(&t, x, n);
@@ -188,6 +191,19 @@ static void check_with(struct sketch *s, const struct brim_targets *targets, siz
     reference_close(&r);
     free(x);
     training_close(&t);
+}
+
+static void check_with(struct sketch *s, const struct brim_targets *targets, size_t n)
+{
+    /* So fine that quantized inputs are nearly what they were: straight-through gradients then are
+     * nearly gradients, and all that lies between quantizer and parameters shows. */
+    const struct brim_grid fine = {
+        .dtype = BRIM_INT16, .lo = -32767, .hi = 32767, .scale = 64.0f / 32767};
+
+    tolerance = 2e-5;
+    check_quantized(s, targets, n, NULL);
+    tolerance = 1e-2;
+    check_quantized(s, targets, n, &fine);
 }
 
 /* Squared error from noise: every output has a gradient of its own. */
@@ -381,6 +397,20 @@ static void pools(void **state)
     check(&s);
 }
 
+static void mean_over_space(void **state)
+{
+    struct sketch s = BEGIN(-1, 2, 4, 3);
+    const int64_t axes[] = {2, 3};
+
+    (void)state;
+    conv(&s, 2, 6, 1);
+    add(&s, "Relu", -1, -1);
+    add(&s, "ReduceMean", graph_constant(s.g, "axes", SHAPED(BRIM_INT64, 2), axes), -1);
+    ASSERT_OK(s.ctx, brim_node_set_int(s.g, last_node(s.g), "keepdims", 0));
+    dense(&s, 6, 3);
+    check(&s);
+}
+
 static void moves(void **state)
 {
     struct sketch s = BEGIN(-1, 3, 4, 5);
@@ -489,6 +519,7 @@ int main(void)
         cmocka_unit_test(activations),
         cmocka_unit_test(additions_and_their_readers),
         cmocka_unit_test(pools),
+        cmocka_unit_test(mean_over_space),
         cmocka_unit_test(moves),
         cmocka_unit_test(an_output_with_space_axes),
         cmocka_unit_test(cross_entropy),

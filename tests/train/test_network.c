@@ -155,8 +155,10 @@ static struct brim_graph *small_net(brim_ctx *ctx)
     return g;
 }
 
+static const struct brim_grid coarse = {.dtype = BRIM_UINT8, .hi = 15, .scale = 0.05f};
+
 /* Ten steps of plain descent; all parameters at the end, free() them. */
-static float *ten_steps(int threads, size_t *count)
+static float *ten_steps(int threads, const struct brim_grid *grid, size_t *count)
 {
     const size_t n = 37; /* not whole shards */
     brim_ctx *ctx = testing_ctx(threads);
@@ -165,7 +167,7 @@ static float *ten_steps(int threads, size_t *count)
     double loss;
     const char *layer;
 
-    const brim_status made = training_try(&t, ctx, g, 40);
+    const brim_status made = training_try_quantized(&t, ctx, g, 40, grid);
     ASSERT_OK(ctx, made);
     float *x = training_noise(1, n * 432);
     int64_t *label = some_labels(n, 5);
@@ -195,17 +197,104 @@ static float *ten_steps(int threads, size_t *count)
 
 static void any_number_of_threads_gives_the_same_bits(void **state)
 {
-    size_t n, m;
-    float *one = ten_steps(1, &n);
+    const struct brim_grid *const grids[] = {NULL, &coarse};
 
     (void)state;
-    for (int threads = 2; threads <= 5; threads++) {
-        float *more = ten_steps(threads, &m);
-        assert_int_equal(n, m);
-        assert_memory_equal(one, more, n * sizeof *one);
-        free(more);
+    for (size_t i = 0; i < 2; i++) {
+        size_t n, m;
+        float *one = ten_steps(1, grids[i], &n);
+        for (int threads = 2; threads <= 5; threads++) {
+            float *more = ten_steps(threads, grids[i], &m);
+            assert_int_equal(n, m);
+            assert_memory_equal(one, more, n * sizeof *one);
+            free(more);
+        }
+        free(one);
     }
-    free(one);
+}
+
+/* What the network does with quantized inputs is what it does with inputs that were quantized. */
+static void quantized_inputs_are_what_the_layer_reads(void **state)
+{
+    const size_t n = 40;
+    brim_ctx *ctx = testing_ctx(2);
+    struct brim_graph *g = small_net(ctx);
+    struct training with, without;
+    double loss[2];
+    const char *layer;
+    float *x = training_noise(1, n * 432), *rounded = training_noise(1, n * 432);
+    int64_t *label = some_labels(n, 5);
+    const struct brim_targets targets = {.label = label};
+
+    (void)state;
+    brim_status made = training_try_quantized(&with, ctx, g, n, &coarse);
+    ASSERT_OK(ctx, made);
+    made = training_try(&without, ctx, g, n);
+    ASSERT_OK(ctx, made);
+    with.inputs[1]->grid.scale = 1e-6f; /* the second layer's is learned as well, but very fine */
+    with.inputs[1]->grid.hi = 65535;
+    with.inputs[1]->grid.dtype = BRIM_UINT16;
+    with.inputs[1]->scale->value[0] = -12;
+    brim_inputs_forward(with.inputs[0], x, n * 432, rounded);
+    ASSERT_OK(ctx, brim_network_train(with.net, x, n, &targets, 0, &loss[0], &layer));
+    ASSERT_OK(ctx, brim_network_train(without.net, rounded, n, &targets, 0, &loss[1], &layer));
+    assert_float_equal((float)loss[0], (float)loss[1], 1e-3f);
+    for (size_t p = 0; p < without.params.count; p++) {
+        const struct brim_param *want = without.params.param[p], *got = NULL;
+        for (size_t i = 0; i < with.params.count; i++) {
+            got = strcmp(with.params.param[i]->name, want->name) == 0 ? with.params.param[i] : got;
+        }
+        for (size_t i = 0; i < want->count; i++) {
+            assert_float_equal(got->grad[i], want->grad[i], 2e-3f);
+        }
+    }
+    free(x);
+    free(rounded);
+    free(label);
+    training_close(&with);
+    training_close(&without);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
+}
+
+/* Where every input is outside the range, the loss is smooth in the scale. */
+static void the_scale_of_clipped_inputs_has_a_true_gradient(void **state)
+{
+    const size_t n = 70; /* three shards */
+    brim_ctx *ctx = testing_ctx(2);
+    struct brim_graph *g = NULL;
+    struct training t;
+    double loss, more, less;
+    const char *layer;
+
+    (void)state;
+    ASSERT_OK(ctx, brim_graph_create(ctx, &g));
+    const int32_t x_value = graph_input(g, "x", SHAPED(BRIM_FLOAT, -1, 6));
+    const int32_t w = graph_weights(g, "w", SHAPED(BRIM_FLOAT, 6, 4));
+    ASSERT_OK(ctx, brim_graph_add_output(g, NODE(g, "fc1", "Gemm", x_value, w, -1, -1, -1)));
+    ASSERT_OK(ctx, brim_graph_infer(g));
+    const brim_status made = training_try_quantized(&t, ctx, g, n, &coarse);
+    ASSERT_OK(ctx, made);
+    float *x = training_noise(1, n * 6), *value = training_noise(2, n * 4);
+    const struct brim_targets targets = {.value = value};
+    for (size_t i = 0; i < n * 6; i++) {
+        x[i] += x[i] < 0 ? -2.0f : 2.0f;
+    }
+    float *scale = t.inputs[0]->scale->value;
+    const float start = *scale, step = 1.0f / 64;
+    ASSERT_OK(ctx, brim_network_train(t.net, x, n, &targets, 0, &loss, &layer));
+    const double got = (double)t.inputs[0]->scale->grad[0] * sqrt((double)(n * 6) * 15);
+    *scale = start + step;
+    ASSERT_OK(ctx, brim_network_train(t.net, x, n, &targets, 0, &more, &layer));
+    *scale = start - step;
+    ASSERT_OK(ctx, brim_network_train(t.net, x, n, &targets, 0, &less, &layer));
+    const double want = (more - less) / (2 * (double)step);
+    assert_float_equal((float)(got / want), 1, 1e-3f);
+    free(x);
+    free(value);
+    training_close(&t);
+    brim_graph_free(g);
+    brim_ctx_free(ctx);
 }
 
 static brim_status make_and_train(brim_ctx *ctx, void *arg)
@@ -350,6 +439,8 @@ int main(void)
         cmocka_unit_test(autoencoder),
         cmocka_unit_test(mnist8),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
+        cmocka_unit_test(quantized_inputs_are_what_the_layer_reads),
+        cmocka_unit_test(the_scale_of_clipped_inputs_has_a_true_gradient),
         cmocka_unit_test(running_out_of_memory_is_refused),
         cmocka_unit_test(learned_values_go_into_a_clone),
         cmocka_unit_test(operators_without_a_gradient_are_named),

@@ -15,20 +15,22 @@ struct training {
     struct brim_dots dots;
     struct brim_params params;
     struct brim_weights **weights;
-    struct brim_inputs **inputs;
+    struct brim_inputs *input, **inputs;
     struct brim_network *net;
 };
 
-/* Float layers of an inferred graph, which stays the caller's. */
-static inline brim_status training_try(struct training *t, brim_ctx *ctx, struct brim_graph *g,
-                                       size_t batch)
+/* Float weights and, with a grid, quantized inputs for an inferred graph, which stays the caller's. */
+static inline brim_status training_try_quantized(struct training *t, brim_ctx *ctx,
+                                                 struct brim_graph *g, size_t batch,
+                                                 const struct brim_grid *grid)
 {
     *t = (struct training){.ctx = ctx, .g = g};
     brim_params_init(&t->params, ctx);
     BRIM_TRY(brim_dots_find(ctx, g, &t->dots));
     t->weights = brim_zalloc(ctx, t->dots.count + 1, sizeof(void *));
     t->inputs = brim_zalloc(ctx, t->dots.count + 1, sizeof(void *));
-    if (t->weights == NULL || t->inputs == NULL) {
+    t->input = brim_zalloc(ctx, t->dots.count + 1, sizeof *t->input);
+    if (t->weights == NULL || t->inputs == NULL || t->input == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t i = 0; i < t->dots.count; i++) {
@@ -38,6 +40,10 @@ static inline brim_status training_try(struct training *t, brim_ctx *ctx, struct
             &(struct brim_weights_spec){
                 .name = d->name, .n = d->n, .k = d->k, .method = BRIM_TRAIN_FLOAT, .w = d->w_f32},
             &t->weights[i]));
+        if (grid != NULL) {
+            t->inputs[i] = &t->input[i];
+            BRIM_TRY(brim_inputs_init(t->inputs[i], &t->params, d->name, grid, false));
+        }
     }
     const struct brim_network_spec spec = {.graph = g,
                                            .dots = &t->dots,
@@ -49,6 +55,12 @@ static inline brim_status training_try(struct training *t, brim_ctx *ctx, struct
     return brim_network_create(ctx, &spec, &t->net);
 }
 
+static inline brim_status training_try(struct training *t, brim_ctx *ctx, struct brim_graph *g,
+                                       size_t batch)
+{
+    return training_try_quantized(t, ctx, g, batch, NULL);
+}
+
 static inline void training_close(struct training *t)
 {
     brim_network_free(t->net);
@@ -57,6 +69,7 @@ static inline void training_close(struct training *t)
     }
     brim_free(t->ctx, t->weights);
     brim_free(t->ctx, t->inputs);
+    brim_free(t->ctx, t->input);
     brim_dots_free(&t->dots);
     brim_params_free(&t->params);
 }

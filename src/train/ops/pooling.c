@@ -1,4 +1,5 @@
-/* pooling.c - MaxPool, AveragePool, GlobalAveragePool. SPDX-License-Identifier: Apache-2.0
+/* pooling.c - MaxPool, AveragePool, GlobalAveragePool, and the ReduceMean that is the same.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * A window's elements are visited row by row; of equal ones the first is the greatest, and has the
  * whole gradient.
@@ -7,6 +8,7 @@
 
 #include "base/clones.h"
 #include "base/intops.h"
+#include "graph/resolve.h"
 #include "graph/window.h"
 #include "train/engine.h"
 
@@ -140,11 +142,44 @@ static void do_sample(struct pixel p)
 
 /* ---- the operator ---- */
 
+/* One window over all space axes. */
+static void all_of_it(const struct brim_net_value *x, struct brim_window *w)
+{
+    *w = (struct brim_window){.rank = x->rank - 1};
+    for (int i = 0; i < w->rank; i++) {
+        w->in[i] = w->kernel[i] = x->dim[i + 1];
+        w->out[i] = w->stride[i] = w->dilation[i] = 1;
+    }
+}
+
+static brim_status read_window(struct brim_network *net, const struct brim_net_op *op,
+                               struct brim_window *w)
+{
+    struct brim_net_view view;
+    struct brim_reduction reduction;
+
+    brim_net_view(net, op->node, &view);
+    if (strcmp(op->node->op_type, "GlobalAveragePool") == 0) {
+        all_of_it(op->in[0], w);
+        return BRIM_OK;
+    }
+    if (strcmp(op->node->op_type, "ReduceMean") != 0) {
+        return brim_window_pool(&view.infer, &view.type[0].shape, w);
+    }
+    BRIM_TRY(brim_resolve_reduction(&view.infer, &reduction));
+    for (int i = 0; i <= op->in[0]->rank; i++) {
+        if (!reduction.known || reduction.reduced[i] != (i >= 2)) {
+            return brim_net_refuse(net, op->node, "it is no mean over all space axes");
+        }
+    }
+    all_of_it(op->in[0], w);
+    return BRIM_OK;
+}
+
 static brim_status create(struct brim_network *net, struct brim_net_op *op)
 {
     struct pooling *s = brim_arena_zalloc(&net->arena, 1, sizeof *s);
     const struct brim_net_value *x = op->in[0];
-    struct brim_net_view view;
 
     op->state = s;
     BRIM_TRY(brim_net_value_of(net, op->node, op->node->out[0], &op->out));
@@ -156,16 +191,7 @@ static brim_status create(struct brim_network *net, struct brim_net_op *op)
     }
     s->max = strcmp(op->node->op_type, "MaxPool") == 0;
     s->pad_counts = brim_node_int(op->node, "count_include_pad", 0) != 0;
-    if (strcmp(op->node->op_type, "GlobalAveragePool") == 0) {
-        s->window = (struct brim_window){.rank = x->rank - 1};
-        for (int i = 0; i < x->rank - 1; i++) {
-            s->window.in[i] = s->window.kernel[i] = x->dim[i + 1];
-            s->window.out[i] = s->window.stride[i] = s->window.dilation[i] = 1;
-        }
-    } else {
-        brim_net_view(net, op->node, &view);
-        BRIM_TRY(brim_window_pool(&view.infer, &view.type[0].shape, &s->window));
-    }
+    BRIM_TRY(read_window(net, op, &s->window));
     brim_window_widen(&s->window);
     op->out->wanted = x->wanted;
     if (s->max) {
