@@ -82,9 +82,11 @@ static brim_status fill(struct bench *b)
 
 static brim_status prepare(struct bench *b, const char *path, const char *method, const char *bits)
 {
-    unsigned wbits = 8, abits = 8;
+    char *end = NULL;
+    const unsigned long wbits = strtoul(bits, &end, 10);
+    const unsigned long abits = *end == '/' ? strtoul(end + 1, &end, 10) : 0;
 
-    if (sscanf(bits, "%u/%u", &wbits, &abits) != 2 || abits < 2 || abits > 8) {
+    if (*end != '\0' || wbits < 2 || wbits > 8 || abits < 2 || abits > 8) {
         return brim_fail(b->ctx, BRIM_ERR_ARG, "bits: '%s', expected such as 4/4", bits);
     }
     brim_params_init(&b->params, b->ctx);
@@ -99,7 +101,7 @@ static brim_status prepare(struct bench *b, const char *path, const char *method
     if (b->weights == NULL || b->inputs == NULL || b->input == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    BRIM_TRY(quantize(b, method, wbits, abits));
+    BRIM_TRY(quantize(b, method, (unsigned)wbits, (unsigned)abits));
     const struct brim_network_spec spec = {.graph = b->g,
                                            .dots = &b->dots,
                                            .weights = b->weights,
@@ -126,7 +128,7 @@ static brim_status serve(struct bench *b)
     uint64_t step = 0;
 
     while (fgets(line, sizeof line, stdin) != NULL) {
-        for (int n = atoi(line); n > 0; n--) {
+        for (long n = strtol(line, NULL, 10); n > 0; n--) {
             double loss;
             const char *layer;
             const double start = seconds(b);
@@ -166,8 +168,8 @@ int main(int argc, char **argv)
         return 2;
     }
     brim_ctx_params_init(&params);
-    params.threads = b.threads = atoi(argv[2]);
-    b.batch = (size_t)atoi(argv[3]);
+    params.threads = b.threads = (int)strtol(argv[2], NULL, 10);
+    b.batch = (size_t)strtoul(argv[3], NULL, 10);
     if (brim_ctx_create(&params, &b.ctx) != BRIM_OK) {
         fprintf(stderr, "%s: bad number of threads\n", argv[0]);
         return 2;

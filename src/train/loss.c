@@ -14,7 +14,7 @@
 /* log of the sum of exp(z / t), and the largest z / t. */
 static double log_sum(const float *z, size_t n, double t)
 {
-    double most = -INFINITY, sum = 0;
+    double most = -HUGE_VAL, sum = 0;
 
     for (size_t i = 0; i < n; i++) {
         most = fmax(most, (double)z[i] / t);

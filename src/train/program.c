@@ -92,19 +92,21 @@ struct job {
 static brim_status run_step(struct brim_network *net, const struct brim_net_step *s,
                             const struct brim_net_call *call)
 {
-    const struct brim_net_class *cls = s->op != NULL ? s->op->cls : NULL;
-
+    if (s->phase == BRIM_NET_LOSS) {
+        return brim_net_loss(net, call);
+    }
+    const struct brim_net_class *cls = s->op->cls;
     switch (s->phase) {
     case BRIM_NET_FORWARD:
         return cls->forward(net, s->op, call);
     case BRIM_NET_FINISH:
         return cls->finish(net, s->op, call);
-    case BRIM_NET_LOSS:
-        return brim_net_loss(net, call);
     case BRIM_NET_BACKWARD:
         return cls->backward(net, s->op, call);
     case BRIM_NET_FINISH_BACKWARD:
         return cls->finish_backward(net, s->op, call);
+    case BRIM_NET_LOSS:
+        break;
     }
     return BRIM_OK;
 }

@@ -114,6 +114,10 @@ static void do_conv(const struct state *s, const struct brim_node *n, const stru
     const struct brim_shape *ws = &s->r->g->values[n->in[1]].type.shape;
     const size_t groups = (size_t)brim_node_int(n, "group", 1), per = (size_t)ws->dim[1];
     const double *weight = param(s->r, n->name, "weight"), *bias = param(s->r, n->name, "bias");
+    if (weight == NULL) {
+        fail_msg("no weights of %s", n->name);
+        return;
+    }
     struct window w = {.kernel = {ws->rank == 4 ? ws->dim[2] : 1, ws->dim[ws->rank - 1]}};
 
     read_window(n, x, y, &w);
@@ -146,6 +150,10 @@ static void do_product(const struct state *s, const struct brim_node *n, const s
     const double *weight = param(s->r, n->name, "weight"), *bias = param(s->r, n->name, "bias");
     const size_t k = x->dim[1], outputs = y->dim[1];
 
+    if (weight == NULL) {
+        fail_msg("no weights of %s", n->name);
+        return;
+    }
     for (size_t b = 0; b < s->r->n; b++) {
         for (size_t o = 0; o < outputs; o++) {
             double sum = bias != NULL ? bias[o] : 0;
@@ -196,7 +204,7 @@ static void do_pool(const struct brim_node *n, const struct tensor *x, struct te
         const size_t ow = i % y->dim[3], oh = i / y->dim[3] % y->dim[2];
         const size_t c = i / y->dim[3] / y->dim[2] % y->dim[1];
         const size_t b = i / y->dim[3] / y->dim[2] / y->dim[1];
-        double best = -INFINITY, sum = 0, elements = 0;
+        double best = -HUGE_VAL, sum = 0, elements = 0;
         for (int64_t t = 0; t < w.kernel[0] * w.kernel[1]; t++) {
             const int64_t ih =
                 (int64_t)oh * w.stride[0] - w.before[0] + t / w.kernel[1] * w.dilation[0];
@@ -265,7 +273,7 @@ static void do_elementwise(const struct state *s, const struct brim_node *n, con
                            struct tensor *y)
 {
     const double alpha = (double)brim_node_float(n, "alpha", 0.01f);
-    const double lo = limit(s, n, 1, -INFINITY), hi = limit(s, n, 2, INFINITY);
+    const double lo = limit(s, n, 1, -HUGE_VAL), hi = limit(s, n, 2, HUGE_VAL);
 
     for (size_t i = 0; i < count(x); i++) {
         const double v = x->v[i];

@@ -445,7 +445,7 @@ static void an_output_with_space_axes(void **state)
 static void cross_entropy(void **state)
 {
     static const int64_t label[SAMPLES] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2};
-    float *teacher = training_noise(3, SAMPLES * 4);
+    float *teacher = training_noise(3, (size_t)SAMPLES * 4);
     const struct brim_targets targets[] = {
         {.label = label},
         {.label = label, .smoothing = 0.1},

@@ -86,6 +86,7 @@ static float weight_of(const struct pooling *s, const struct span *v, const stru
 
 struct pixel {
     const struct pooling *s;
+    bool backward;
     size_t c;
     const float *x;
     float *y, *dx;
@@ -93,7 +94,7 @@ struct pixel {
     uint16_t *chosen;
 };
 
-/* One pixel of the output, channels at once; dx NULL: forward. */
+/* One pixel of the output, channels at once. */
 static void do_pixel(const struct pixel *p, const struct span *v, const struct span *h)
 {
     const struct brim_window *w = &p->s->window;
@@ -106,9 +107,9 @@ static void do_pixel(const struct pixel *p, const struct span *v, const struct s
                                        j * w->dilation[2]) *
                               p->c;
             const uint16_t number = (uint16_t)(i * w->kernel[2] + j);
-            if (p->dx != NULL && p->s->max) {
+            if (p->backward && p->s->max) {
                 pool_max_gradient(p->dy, p->chosen, p->c, number, p->dx + at);
-            } else if (p->dx != NULL) {
+            } else if (p->backward) {
                 pool_add(p->dy, p->c, by, p->dx + at);
             } else if (!p->s->max) {
                 pool_add(p->x + at, p->c, by, p->y);
@@ -133,9 +134,9 @@ static void do_sample(struct pixel p)
         for (int64_t j = 0; j < w->out[2]; j++) {
             const struct span h = span_at(w, 2, j);
             do_pixel(&p, &v, &h);
-            p.y = p.y == NULL ? NULL : p.y + p.c;
-            p.dy = p.dy == NULL ? NULL : p.dy + p.c;
-            p.chosen = p.chosen == NULL ? NULL : p.chosen + p.c;
+            p.y += p.backward ? 0 : p.c;
+            p.dy += p.backward ? p.c : 0;
+            p.chosen += p.s->max ? p.c : 0;
         }
     }
 }
@@ -237,6 +238,7 @@ static brim_status backward(struct brim_network *net, struct brim_net_op *op,
     for (size_t i = call->first; i < call->first + call->count; i++) {
         do_sample((struct pixel){
             .s = s,
+            .backward = true,
             .c = y->channels,
             .dx = x->grad + i * x->size,
             .dy = y->grad + i * y->size,
