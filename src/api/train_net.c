@@ -1,6 +1,6 @@
 /* train_net.c - networks of brim_train(): weights, inputs and engine of every layer.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "api/train_flow.h"
@@ -30,6 +30,42 @@ static brim_status create(struct brim_train_flow *f, const struct brim_graph *gr
     return brim_network_create(f->ctx, &spec, &n->net);
 }
 
+/* The parameter "<layer>.<part>", or NULL. */
+static struct brim_param *find_param(const struct brim_train_net *n, const char *layer,
+                                     const char *part)
+{
+    const size_t length = strlen(layer);
+
+    for (size_t i = 0; i < n->params.count; i++) {
+        struct brim_param *p = n->params.param[i];
+        if (strncmp(p->name, layer, length) == 0 && p->name[length] == '.' &&
+            strcmp(p->name + length + 1, part) == 0) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* AdamW's steps are as long as its rate whatever the weights are. Weights much smaller than those of a
+ * fresh network (the input's scale is in them: pixels of 0..255) take steps that are smaller as much.
+ * Quantized weights see to that themselves. */
+static void fit_rates(const struct brim_train_flow *f, struct brim_train_net *n)
+{
+    for (size_t i = 0; i < n->count && f->p->optimizer == BRIM_OPTIMIZER_ADAMW; i++) {
+        const struct brim_dot *d = &n->view->dot[i];
+        struct brim_param *p = find_param(n, d->name, "weight");
+        double sum = 0.0;
+        for (size_t k = 0; k < d->n * d->k; k++) {
+            sum += (double)d->w_f32[k] * (double)d->w_f32[k];
+        }
+        const double relative =
+            sqrt(sum / (2.0 * (double)d->n)); /* root mean square, over sqrt(2 / k) */
+        if (p != NULL && relative > 0.0 && relative < 1.0) {
+            p->rate = (float)relative;
+        }
+    }
+}
+
 static brim_status float_weights(struct brim_train_net *n, size_t i)
 {
     const struct brim_dot *d = &n->view->dot[i];
@@ -57,6 +93,7 @@ brim_status brim_train_net_float(struct brim_train_flow *f, const struct brim_gr
         BRIM_TRY(float_weights(n, i));
     }
     BRIM_TRY(create(f, n->graph, n));
+    fit_rates(f, n);
     for (size_t i = 0; i < n->params.count && !learns; i++) {
         n->params.param[i]->learned = false;
     }
@@ -132,14 +169,10 @@ static brim_status quantized_input(struct brim_train_flow *f, struct brim_train_
 /* The bias that the solver corrected, where the network learns one. */
 static void start_bias(struct brim_train_net *n, const struct brim_dot *d, const float *bias)
 {
-    const size_t length = strlen(d->name);
+    struct brim_param *p = bias == NULL ? NULL : find_param(n, d->name, "bias");
 
-    for (size_t i = 0; bias != NULL && i < n->params.count; i++) {
-        const struct brim_param *p = n->params.param[i];
-        if (p->count == d->n && strncmp(p->name, d->name, length) == 0 &&
-            strcmp(p->name + length, ".bias") == 0) {
-            memcpy(p->value, bias, d->n * sizeof *bias);
-        }
+    if (p != NULL && p->count == d->n) {
+        memcpy(p->value, bias, d->n * sizeof *bias);
     }
 }
 

@@ -3,8 +3,8 @@
  *
  * [1] He et al., arXiv 1502.01852: weights ~ N(0, 2 / fan_in) in front of a ReLU; the last layer, which
  *     has none, N(0, 1 / fan_in). Biases 0, BatchNormalization the identity.
- * Convolutions in front of a BatchNormalization have no bias. Layer i of the text is called "conv<i>",
- * "fc<i>" and so on, so that overrides can name it.
+ * Convolutions in front of a BatchNormalization have no bias. Layers are called by their kind and how
+ * many there have been of it, "conv1", "conv2", "fc1", so that overrides can name them.
  * Example     mlp:4-3-2: Gemm fc1 of 3 x 4, Relu, Gemm fc2 of 2 x 3. -> tests/train/test_arch.c. */
 #include <math.h>
 #include <stdlib.h>
@@ -24,9 +24,10 @@ struct builder {
     const char *text;
     int32_t x; /* what has been built so far ends in this value */
     int64_t c, h, w;
-    bool flat; /* x is [N,c] */
-    size_t layer;
-    const char *out; /* name of the last layer's output, or NULL */
+    bool flat;           /* x is [N,c] */
+    size_t layers;       /* so far */
+    size_t of_kind[128]; /* of them by letter */
+    const char *out;     /* name of the last layer's output, or NULL */
 };
 
 /* One part of the text, taken apart: a letter, numbers behind letters. */
@@ -85,9 +86,16 @@ static brim_status take_part(const struct builder *b, const char *text, struct p
 
 /* ---- graph ---- */
 
-static const char *named(struct builder *b, const char *kind, const char *what)
+/* "conv2" or "res1.a": the layer of this letter that is being added. */
+static const char *layer_name(struct builder *b, const char *kind, char letter, const char *what)
 {
-    return brim_arena_printf(&b->scratch, "%s%zu%s", kind, b->layer, what);
+    return brim_arena_printf(&b->scratch, "%s%zu%s", kind, b->of_kind[(unsigned char)letter], what);
+}
+
+/* name + what; NULL when the name is. */
+static const char *named(struct builder *b, const char *name, const char *what)
+{
+    return name == NULL ? NULL : brim_arena_printf(&b->scratch, "%s%s", name, what);
 }
 
 static int32_t add_constant(struct builder *b, const char *name, int rank, const int64_t *dim,
@@ -146,33 +154,33 @@ static struct brim_node *add_node(struct builder *b, const char *op, const char 
     return b->x < 0 ? NULL : brim_graph_add_node(b->g, name, op, in, n_more + 1, &b->x, 1);
 }
 
-static brim_status add_batchnorm(struct builder *b, const char *kind)
+static brim_status add_batchnorm(struct builder *b, const char *name)
 {
-    const int32_t constants[] = {add_filled(b, named(b, kind, ".bn.scale"), b->c, 1.0f),
-                                 add_filled(b, named(b, kind, ".bn.shift"), b->c, 0.0f),
-                                 add_filled(b, named(b, kind, ".bn.mean"), b->c, 0.0f),
-                                 add_filled(b, named(b, kind, ".bn.var"), b->c, 1.0f)};
+    const int32_t constants[] = {add_filled(b, named(b, name, ".bn.scale"), b->c, 1.0f),
+                                 add_filled(b, named(b, name, ".bn.shift"), b->c, 0.0f),
+                                 add_filled(b, named(b, name, ".bn.mean"), b->c, 0.0f),
+                                 add_filled(b, named(b, name, ".bn.var"), b->c, 1.0f)};
 
-    return add_node(b, "BatchNormalization", named(b, kind, ".bn"), constants, 4) != NULL
+    return add_node(b, "BatchNormalization", named(b, name, ".bn"), constants, 4) != NULL
                ? BRIM_OK
                : BRIM_ERR_NOMEM;
 }
 
-static brim_status add_relu(struct builder *b, const char *kind)
+static brim_status add_relu(struct builder *b, const char *name)
 {
-    return add_node(b, "Relu", named(b, kind, ".relu"), NULL, 0) != NULL ? BRIM_OK : BRIM_ERR_NOMEM;
+    return add_node(b, "Relu", named(b, name, ".relu"), NULL, 0) != NULL ? BRIM_OK : BRIM_ERR_NOMEM;
 }
 
 /* Convolution "same" with BatchNormalization; groups 1, or one per channel. */
-static brim_status add_conv(struct builder *b, const char *kind, int64_t channels, int64_t kernel,
+static brim_status add_conv(struct builder *b, const char *name, int64_t channels, int64_t kernel,
                             int64_t stride, bool depthwise)
 {
     const int64_t dim[] = {channels, depthwise ? 1 : b->c, kernel, kernel};
     const int64_t pads[] = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
     const int64_t kernels[] = {kernel, kernel}, strides[] = {stride, stride};
     const int32_t weight =
-        add_random(b, named(b, kind, ".weight"), 4, dim, 2.0 / (double)(dim[1] * kernel * kernel));
-    struct brim_node *n = add_node(b, "Conv", named(b, kind, ""), &weight, 1);
+        add_random(b, named(b, name, ".weight"), 4, dim, 2.0 / (double)(dim[1] * kernel * kernel));
+    struct brim_node *n = add_node(b, "Conv", name, &weight, 1);
 
     if (n == NULL) {
         return BRIM_ERR_NOMEM;
@@ -184,30 +192,32 @@ static brim_status add_conv(struct builder *b, const char *kind, int64_t channel
     b->c = channels;
     b->h = (b->h - 1) / stride + 1;
     b->w = (b->w - 1) / stride + 1;
-    return add_batchnorm(b, kind);
+    return add_batchnorm(b, name);
 }
 
 static brim_status add_residual(struct builder *b, int64_t channels, int64_t stride)
 {
+    const char *first = layer_name(b, "res", 'r', ".a"), *second = layer_name(b, "res", 'r', ".b");
+    const char *sum = layer_name(b, "res", 'r', "");
     const int32_t x = b->x;
     const int64_t c = b->c, h = b->h, w = b->w;
     int32_t beside = x;
 
     if (channels != c || stride != 1) {
-        BRIM_TRY(add_conv(b, "shortcut", channels, 1, stride, false));
+        BRIM_TRY(add_conv(b, layer_name(b, "res", 'r', ".shortcut"), channels, 1, stride, false));
         beside = b->x;
     }
     b->x = x;
     b->c = c;
     b->h = h;
     b->w = w;
-    BRIM_TRY(add_conv(b, "conv_a", channels, 3, stride, false));
-    BRIM_TRY(add_relu(b, "conv_a"));
-    BRIM_TRY(add_conv(b, "conv_b", channels, 3, 1, false));
-    if (add_node(b, "Add", named(b, "add", ""), &beside, 1) == NULL) {
+    BRIM_TRY(add_conv(b, first, channels, 3, stride, false));
+    BRIM_TRY(add_relu(b, first));
+    BRIM_TRY(add_conv(b, second, channels, 3, 1, false));
+    if (add_node(b, "Add", sum, &beside, 1) == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    return add_relu(b, "add");
+    return add_relu(b, sum);
 }
 
 static brim_status flatten(struct builder *b)
@@ -227,25 +237,26 @@ static brim_status flatten(struct builder *b)
 static brim_status add_full(struct builder *b, int64_t units, bool last)
 {
     BRIM_TRY(flatten(b));
+    const char *name = layer_name(b, "fc", 'f', "");
     const int64_t dim[] = {units, b->c};
     const int32_t constants[] = {
-        add_random(b, named(b, "fc", ".weight"), 2, dim, (last ? 1.0 : 2.0) / (double)b->c),
-        add_filled(b, named(b, "fc", ".bias"), units, 0.0f)};
+        add_random(b, named(b, name, ".weight"), 2, dim, (last ? 1.0 : 2.0) / (double)b->c),
+        add_filled(b, named(b, name, ".bias"), units, 0.0f)};
 
     b->out = last ? "output" : NULL;
-    struct brim_node *n = add_node(b, "Gemm", named(b, "fc", ""), constants, 2);
+    struct brim_node *n = add_node(b, "Gemm", name, constants, 2);
     if (n == NULL) {
         return BRIM_ERR_NOMEM;
     }
     b->c = units;
     BRIM_TRY(brim_node_set_int(b->g, n, "transB", 1));
-    return last ? BRIM_OK : add_relu(b, "fc");
+    return last ? BRIM_OK : add_relu(b, name);
 }
 
 static brim_status add_pool(struct builder *b)
 {
     const int64_t two[] = {2, 2};
-    struct brim_node *n = add_node(b, "MaxPool", named(b, "pool", ""), NULL, 0);
+    struct brim_node *n = add_node(b, "MaxPool", layer_name(b, "pool", 'p', ""), NULL, 0);
 
     if (n == NULL) {
         return BRIM_ERR_NOMEM;
@@ -259,17 +270,20 @@ static brim_status add_pool(struct builder *b)
 static brim_status add_mean(struct builder *b)
 {
     b->h = b->w = 1;
-    return add_node(b, "GlobalAveragePool", named(b, "mean", ""), NULL, 0) != NULL ? BRIM_OK
-                                                                                   : BRIM_ERR_NOMEM;
+    return add_node(b, "GlobalAveragePool", layer_name(b, "mean", 'a', ""), NULL, 0) != NULL
+               ? BRIM_OK
+               : BRIM_ERR_NOMEM;
 }
 
 static brim_status add_dropout(struct builder *b, int64_t percent)
 {
     const float ratio = (float)percent / 100.0f;
-    const int32_t constant = add_constant(b, named(b, "dropout", ".ratio"), 0, NULL, &ratio);
+    const int32_t constant =
+        add_constant(b, layer_name(b, "dropout", 'o', ".ratio"), 0, NULL, &ratio);
 
-    return add_node(b, "Dropout", named(b, "dropout", ""), &constant, 1) != NULL ? BRIM_OK
-                                                                                 : BRIM_ERR_NOMEM;
+    return add_node(b, "Dropout", layer_name(b, "dropout", 'o', ""), &constant, 1) != NULL
+               ? BRIM_OK
+               : BRIM_ERR_NOMEM;
 }
 
 /* ---- parts ---- */
@@ -280,13 +294,15 @@ static brim_status add_part(struct builder *b, const struct part *p)
     const bool sized = p->size > 0, image = !b->flat, plain = p->kernel == 0 && p->stride == 0;
     const int64_t kernel = p->kernel == 0 ? 3 : p->kernel, stride = p->stride == 0 ? 1 : p->stride;
 
+    const char *name = layer_name(b, p->kind == 'c' ? "conv" : "depthwise", p->kind, "");
+
     if (p->kind == 'c' && image && sized && kernel % 2 == 1) {
-        BRIM_TRY(add_conv(b, "conv", p->size, kernel, stride, false));
-        return add_relu(b, "conv");
+        BRIM_TRY(add_conv(b, name, p->size, kernel, stride, false));
+        return add_relu(b, name);
     }
     if (p->kind == 'd' && image && !sized && kernel % 2 == 1) {
-        BRIM_TRY(add_conv(b, "depthwise", b->c, kernel, stride, true));
-        return add_relu(b, "depthwise");
+        BRIM_TRY(add_conv(b, name, b->c, kernel, stride, true));
+        return add_relu(b, name);
     }
     if (p->kind == 'r' && image && sized && p->kernel == 0) {
         return add_residual(b, p->size, stride);
@@ -316,7 +332,8 @@ static brim_status add_parts(struct builder *b, const char *at)
         BRIM_TRY(take_part(b, at, &p));
         last = at[p.n] == '\0';
         at += p.n + 1;
-        if (++b->layer > MOST_LAYERS) {
+        b->of_kind[p.kind == 'n' ? 'f' : (unsigned char)p.kind & 127]++;
+        if (++b->layers > MOST_LAYERS) {
             return brim_fail(b->ctx, BRIM_ERR_ARG, "arch: more than %d layers", MOST_LAYERS);
         }
         const bool number = p.kind == 'n' && p.kernel == 0 && p.stride == 0;

@@ -147,7 +147,7 @@ static void overrides_win_field_by_field(void **state)
         {.pattern = "conv1", .keep_float = true},
         {.pattern = "conv2", .abits = 5},
         {.pattern = "conv*", .wbits = 3, .abits = 6},
-        {.pattern = "f?", .datapath = &wide},
+        {.pattern = "f?1", .datapath = &wide},
     };
     j.p.overrides = o;
     j.p.n_overrides = sizeof o / sizeof *o;
@@ -157,7 +157,7 @@ static void overrides_win_field_by_field(void **state)
     assert_int_equal(j.report->layers[0].abits, 5);
     assert_true(j.report->layers[0].wbits <= 3);
     assert_int_equal(j.report->layers[1].abits, 6);
-    assert_true(j.report->layers[2].need[0] > 18); /* fc: 8x8 bits with room to spend */
+    assert_true(j.report->layers[2].need[0] > 18); /* fc1: 8x8 bits with room to spend */
     assert_true(run_clean(&j, NULL) > 0.9);
     close_job(&j);
 }
@@ -179,7 +179,7 @@ static void edges_have_bits_of_their_own(void **state)
         assert_int_equal(j.report->layers[i].wbits, wbits[i]);
         assert_int_equal(j.report->layers[i].abits, abits[i]);
     }
-    j.p.overrides = &(brim_quantize_override){.pattern = "fc", .wbits = 3};
+    j.p.overrides = &(brim_quantize_override){.pattern = "fc1", .wbits = 3};
     j.p.n_overrides = 1;
     quantize(&j, "32");
     assert_int_equal(j.report->layers[3].wbits, 3);

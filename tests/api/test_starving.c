@@ -6,6 +6,7 @@
 #include "brim/profile.h"
 #include "brim/quantize.h"
 #include "brim/run.h"
+#include "brim/train.h"
 #include "calibrate/nets.h"
 #include "data/files.h"
 #include "starving.h"
@@ -66,6 +67,7 @@ struct job {
     const brim_data *data;
     brim_solver solver;
     brim_budget budget;
+    brim_train_method method;
     const char *datapath;
 };
 
@@ -105,6 +107,73 @@ static void quantizing_survives(void **state)
         job.model = tiny_model();
         job.data = data;
         assert_true(starving_try(quantize, &job) > 50);
+    }
+    brim_data_free(data);
+    brim_ctx_free(ctx);
+}
+
+/* Training with a checkpoint, resumed: float, A2Q+ from the post-training solution, PQS. */
+static brim_status train_and_resume(brim_ctx *ctx, void *arg)
+{
+    const struct job *job = arg;
+    char checkpoint[128];
+    brim_train_params p;
+    brim_graph *g = NULL, *out = NULL;
+    brim_train_report *report = NULL;
+
+    snprintf(checkpoint, sizeof checkpoint, "%s/run", files_folder());
+    brim_train_params_init(&p);
+    p.method = job->method;
+    p.float_epochs = p.method == BRIM_TRAIN_FLOAT ? 0 : 1;
+    p.epochs = 1;
+    p.batch = 4;
+    p.init = p.method == BRIM_TRAIN_A2Q_PLUS ? BRIM_INIT_QUANTIZE : BRIM_INIT_WEIGHTS;
+    p.prune_stages = p.prune_epochs = 1;
+    p.prune.keep = 1;
+    p.prune.group = p.method == BRIM_TRAIN_PQS ? 2 : 0;
+    p.checkpoint = checkpoint;
+    BRIM_TRY(brim_datapath_parse(ctx, job->datapath, &p.datapath));
+    BRIM_TRY(brim_onnx_load(ctx, tiny_model(), &g));
+    brim_status status = brim_train(ctx, g, job->data, job->data, &p, &out, &report);
+    assert_int_equal(out != NULL && report != NULL, status == BRIM_OK);
+    if (status == BRIM_OK) {
+        brim_graph_free(out);
+        brim_train_report_free(report);
+        out = NULL;
+        report = NULL;
+        p.resume = true;
+        status = brim_train(ctx, g, job->data, job->data, &p, &out, &report);
+    }
+    brim_train_report_free(report);
+    brim_graph_free(out);
+    brim_graph_free(g);
+    return status;
+}
+
+static void training_survives(void **state)
+{
+    static const struct job jobs[] = {
+        {.method = BRIM_TRAIN_FLOAT, .datapath = "32"},
+        {.method = BRIM_TRAIN_A2Q_PLUS, .datapath = "16"},
+        {.method = BRIM_TRAIN_PQS, .datapath = "32"},
+    };
+    brim_ctx *ctx = testing_ctx(1);
+    float x[12 * 32];
+    int64_t y[12];
+
+    (void)state;
+    for (size_t i = 0; i < 12 * 32; i++) {
+        x[i] = (float)(i * 37 % 19) / 8.0f - 1.0f;
+        y[i / 32] = (int64_t)(i / 32 % 4);
+    }
+    files_write_npy("x.npy", "<f4", "(12, 2, 4, 4)", x, sizeof x);
+    files_write_npy("y.npy", "<i8", "(12,)", y, sizeof y);
+    brim_data *data;
+    ASSERT_OK(ctx, files_open(ctx, "npy:@x.npy:@y.npy", &data));
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+        struct job job = jobs[i];
+        job.data = data;
+        assert_true(starving_try(train_and_resume, &job) > 50);
     }
     brim_data_free(data);
     brim_ctx_free(ctx);
@@ -213,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loading_survives),
         cmocka_unit_test(quantizing_survives),
+        cmocka_unit_test(training_survives),
         cmocka_unit_test(using_survives),
     };
     return cmocka_run_group_tests(tests, NULL, files_teardown);

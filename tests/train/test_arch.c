@@ -46,9 +46,9 @@ static void a_convolutional_network(void **state)
     static const struct {
         const char *name;
         size_t n, k;
-    } want[] = {{"conv1", 8, 75},     {"depthwise2", 8, 9}, {"conv_a3", 8, 72},
-                {"conv_b3", 8, 72},   {"conv_a4", 12, 72},  {"shortcut4", 12, 8},
-                {"conv_b4", 12, 108}, {"fc8", 6, 12},       {"fc9", 4, 6}};
+    } want[] = {{"conv1", 8, 75},    {"depthwise1", 8, 9}, {"res1.a", 8, 72},
+                {"res1.b", 8, 72},   {"res2.a", 12, 72},   {"res2.shortcut", 12, 8},
+                {"res2.b", 12, 108}, {"fc1", 6, 12},       {"fc2", 4, 6}};
     struct brim_dots dots;
     brim_data *data;
     brim_run_report *report;
