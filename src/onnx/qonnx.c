@@ -21,6 +21,7 @@
  *             found it stays float arithmetic.
  * Example     x = 0.6, s = 0.5, 2 bits, signed, narrow: 1.2 rounds to 1, within -1..1: y = 0.5.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,8 +60,9 @@ static brim_status refuse(const struct quantizer *q, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return brim_fail(q->g->ctx, BRIM_ERR_UNSUPPORTED, "node '%s' (%s): %s", q->node.name,
-                     q->node.op_type, text);
+    (void)brim_fail(q->g->ctx, BRIM_ERR_UNSUPPORTED, "node '%s' (%s): %s", q->node.name,
+                    q->node.op_type, text);
+    return BRIM_ERR_UNSUPPORTED;
 }
 
 /* ---- what a node says ---- */
@@ -604,6 +606,7 @@ static brim_status lower_trunc(struct quantizer *q)
 
     BRIM_TRY(read_trunc(q, &t));
     BRIM_TRY(read_rounding(q, "FLOOR", &mode));
+    assert(q->z != NULL && t.out_bits > 0);
     const float zero_out = q->node.n_in == 6 ? q->z[0] / t.shift : q->z[0];
     const struct codes c = codes_of(q, t.out_bits, t.sign != 0);
     BRIM_TRY(t.sign < 0 ? BRIM_OK : check_width(q, &c, t.out_bits));
