@@ -77,3 +77,12 @@ stdout_has '^scores  6  -'
 expect 1 "$brim" certify dynamic.onnx --target x86-maddubs
 one_error
 stderr_has "node 'scores' (MatMulInteger): dimension 1 of 'a' is not known, so neither is the length of its sums"
+
+# Dynamic quantization: kernels that multiply codes as they are can be asked, the others cannot.
+cp "$here/../fuzz/corpus/onnx/dynamic.onnx" zeros.onnx
+expect 0 "$brim" certify zeros.onnx --target x86-maddubs
+stdout_has '^fc  *32  *2  *32  *0 '
+expect 0 "$brim" certify zeros.onnx --target acc32
+expect 1 "$brim" certify zeros.onnx --target cmsis-smlad
+one_error
+stderr_has "': finds its zero point at run time"
