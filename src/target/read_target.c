@@ -202,9 +202,9 @@ static brim_status read_datapath(const struct place *at, json_t *value, brim_dat
 /* What no single field can see. */
 static brim_status check_whole(brim_ctx *ctx, const brim_target *t)
 {
-    const brim_walk *const walk[] = {&t->convolution, &t->depthwise, &t->matrix};
+    const brim_walk *const walk[3] = {&t->convolution, &t->depthwise, &t->matrix};
 
-    for (size_t i = 0; i < COUNT(walk); i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (walk[i]->lanes > 1 && t->datapath.n_stages == 1) {
             return brim_fail(ctx, BRIM_ERR_FILE,
                              "field 'lanes': expected 1, the datapath has one register for all");
