@@ -193,8 +193,8 @@ static void the_pair_rule_is_the_known_one(void **state)
     int32_t w[2 * 256];
     for (int32_t a = -128; a < 128; a++) {
         for (int32_t b = -128; b < 128; b++) {
-            w[2 * (b + 128)] = a;
-            w[2 * (b + 128) + 1] = b;
+            w[2 * (size_t)(b + 128)] = a;
+            w[2 * (size_t)(b + 128) + 1] = b;
         }
         const struct brim_dot d = small_dot(w, 256, 2);
         const brim_target_layer l = prove(ctx, &arena, t, &d);
@@ -369,9 +369,9 @@ static void a_mobilenet_takes_less_than_a_second(void **state)
     (void)state;
     brim_arena_init(&arena, ctx);
     brim_rng_init(&rng, 1, 0);
-    w = brim_arena_alloc(&arena, 1024 * 1024, sizeof *w);
+    w = brim_arena_alloc(&arena, (size_t)1 << 20, sizeof *w);
     assert_non_null(w);
-    for (size_t i = 0; i < 1024 * 1024; i++) {
+    for (size_t i = 0; i < (size_t)1 << 20; i++) {
         w[i] = (int32_t)(brim_rng_u64(&rng) % 255) - 127;
     }
     ASSERT_OK(ctx, brim_targets_load(ctx, NULL, &table));
