@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "cli/profile.h"
+#include "cli/target.h"
 
 struct options {
-    const char *data, *datapath, *output, *profile;
+    const char *data, *datapath, *target, *targets, *output, *profile;
     bool no_count;
     int64_t batch;
 };
@@ -22,6 +23,17 @@ static const struct cli_option options[] = {
      .value = "D",
      .offset = offsetof(struct options, datapath),
      .help = "run every integer dot layer on this datapath instead of its declared one"},
+    {.name = "target",
+     .kind = CLI_STRING,
+     .value = "NAME",
+     .offset = offsetof(struct options, target),
+     .help =
+         "run every integer dot layer as this target's kernels do: x86-maddubs, neon-mlal16, ..."},
+    {.name = "targets",
+     .kind = CLI_STRING,
+     .value = "FILE",
+     .offset = offsetof(struct options, targets),
+     .help = "a file of targets of your own (docs/targets.md has the format)"},
     {.name = "no-count",
      .kind = CLI_FLAG,
      .offset = offsetof(struct options, no_count),
@@ -127,7 +139,13 @@ static void keep_row(void *user, size_t sample, const float *y, size_t n)
     cli_npy_row(user, y, n);
 }
 
-static int execute(struct cli *cli, const struct options *o, const brim_datapath *dp,
+/* What the layers run on instead of what they declare; NULL = nothing. */
+struct instead {
+    const brim_datapath *datapath;
+    const brim_target *target;
+};
+
+static int execute(struct cli *cli, const struct options *o, const struct instead *instead,
                    const brim_graph *graph, const brim_data *data)
 {
     brim_run_params p;
@@ -135,7 +153,8 @@ static int execute(struct cli *cli, const struct options *o, const brim_datapath
     struct cli_npy *file = NULL;
 
     brim_run_params_init(&p);
-    p.datapath = dp;
+    p.datapath = instead->datapath;
+    p.target = instead->target;
     p.count = !o->no_count;
     p.batch = (size_t)o->batch;
     if (o->output != NULL) {
@@ -183,6 +202,7 @@ int cmd_run(struct cli *cli, char **argv)
     brim_graph *graph = NULL;
     brim_data *data = NULL;
     brim_datapath dp;
+    struct cli_target t = {0};
     int code;
 
     if (!cli_start(cli, &verb_run, &o, argv, &code)) {
@@ -194,13 +214,20 @@ int cmd_run(struct cli *cli, char **argv)
     if (o.datapath != NULL && (code = cli_parse_datapath(cli, "datapath", o.datapath, &dp)) != 0) {
         return code;
     }
+    if (o.target == NULL ? o.targets != NULL : o.datapath != NULL) {
+        return cli_usage(&verb_run, o.target == NULL ? "--targets goes with --target"
+                                                     : "--datapath does not go with --target");
+    }
     if (o.output != NULL && (code = cli_check_output(cli, o.output)) != CLI_OK) {
         return code;
     }
     if (o.profile != NULL && (code = cli_check_output(cli, o.profile)) != CLI_OK) {
         return code;
     }
-    code = cli_load(cli, cli->operand[0], &graph);
+    code = o.target != NULL ? cli_find_target(cli, o.target, o.targets, &t) : CLI_OK;
+    if (code == CLI_OK) {
+        code = cli_load(cli, cli->operand[0], &graph);
+    }
     if (code == CLI_OK) {
         code = cli_open_data(cli, o.data, &data);
     }
@@ -208,8 +235,10 @@ int cmd_run(struct cli *cli, char **argv)
         code = write_profile(cli, o.profile, graph, data);
     }
     if (code == CLI_OK) {
-        code = execute(cli, &o, o.datapath != NULL ? &dp : NULL, graph, data);
+        const struct instead instead = {o.datapath != NULL ? &dp : NULL, t.target};
+        code = execute(cli, &o, &instead, graph, data);
     }
+    cli_target_free(&t);
     brim_data_free(data);
     brim_graph_free(graph);
     return code;

@@ -66,11 +66,10 @@ static int run_both(struct cli *cli, const brim_graph *graph, const brim_target 
 /* The run's record of a layer, NULL when it was not run in integers. */
 static const brim_run_layer *run_layer(const struct seen *seen, const char *name)
 {
-    const brim_run_report *r = seen == NULL ? NULL : seen->target_run;
-
-    for (size_t i = 0; r != NULL && i < r->n_layers; i++) {
-        if (strcmp(r->layers[i].name, name) == 0) {
-            return &r->layers[i];
+    for (size_t i = 0; seen != NULL && i < seen->target_run->n_layers; i++) {
+        const brim_run_layer *l = &seen->target_run->layers[i];
+        if (strcmp(l->name, name) == 0) {
+            return l;
         }
     }
     return NULL;
@@ -288,7 +287,7 @@ static int with_data(struct cli *cli, const brim_graph *graph, const brim_target
     struct seen seen = {0};
     int status = run_both(cli, graph, r->target, data, &seen);
 
-    if (status == CLI_OK) {
+    if (status == CLI_OK && seen.exact_run != NULL && seen.target_run != NULL) {
         status = print(cli, r, &seen, code);
     }
     brim_run_report_free(seen.exact_run);

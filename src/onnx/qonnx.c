@@ -21,6 +21,7 @@
  *             found it stays float arithmetic.
  * Example     x = 0.6, s = 0.5, 2 bits, signed, narrow: 1.2 rounds to 1, within -1..1: y = 0.5.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,8 +60,9 @@ static brim_status refuse(const struct quantizer *q, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return brim_fail(q->g->ctx, BRIM_ERR_UNSUPPORTED, "node '%s' (%s): %s", q->node.name,
-                     q->node.op_type, text);
+    (void)brim_fail(q->g->ctx, BRIM_ERR_UNSUPPORTED, "node '%s' (%s): %s", q->node.name,
+                    q->node.op_type, text);
+    return BRIM_ERR_UNSUPPORTED;
 }
 
 /* ---- what a node says ---- */
@@ -76,26 +78,30 @@ static double number_at(const struct brim_tensor *t, size_t i)
     return (double)brim_tensor_int(t, i);
 }
 
-static brim_status constant_input(const struct quantizer *q, size_t i, const char *what,
-                                  const struct brim_tensor **t)
+/* Input i, or NULL after saying that it is no constant number. */
+static const struct brim_tensor *constant_input(const struct quantizer *q, size_t i,
+                                                const char *what)
 {
     const int32_t v = i < q->node.n_in ? q->node.in[i] : -1;
+    const struct brim_tensor *t = v < 0 ? NULL : q->g->values[v].constant;
 
-    *t = v < 0 ? NULL : q->g->values[v].constant;
-    if (*t == NULL || brim_shape_count(&(*t)->type.shape) < 1 || (*t)->type.dtype == BRIM_FLOAT16 ||
-        (*t)->type.dtype == BRIM_BFLOAT16) {
-        return refuse(q, "its %s is computed or no number, expected a constant", what);
+    if (t == NULL || brim_shape_count(&t->type.shape) < 1 || t->type.dtype == BRIM_FLOAT16 ||
+        t->type.dtype == BRIM_BFLOAT16) {
+        (void)refuse(q, "its %s is computed or no number, expected a constant", what);
+        return NULL;
     }
-    return BRIM_OK;
+    return t;
 }
 
 /* One whole number of [1, most] in input i. */
 static brim_status read_bits(const struct quantizer *q, size_t i, const char *what, int most,
                              int *bits)
 {
-    const struct brim_tensor *t;
+    const struct brim_tensor *t = constant_input(q, i, what);
 
-    BRIM_TRY(constant_input(q, i, what, &t));
+    if (t == NULL) {
+        return BRIM_ERR_UNSUPPORTED;
+    }
     const double v = number_at(t, 0);
     if (brim_shape_count(&t->type.shape) != 1 || !(v >= 1.0 && v <= (double)most) ||
         v != floor(v)) {
@@ -134,12 +140,13 @@ static brim_status read_grid(struct quantizer *q, bool has_zero)
     int s_axis = -1, z_axis = -1;
     const struct brim_tensor *zero = NULL;
 
-    BRIM_TRY(constant_input(q, 1, "scale", &q->scale));
-    BRIM_TRY(find_axis(q, q->scale, "scale", &s_axis));
-    if (has_zero) {
-        BRIM_TRY(constant_input(q, 2, "zero point", &zero));
-        BRIM_TRY(find_axis(q, zero, "zero point", &z_axis));
+    q->scale = constant_input(q, 1, "scale");
+    zero = q->scale != NULL && has_zero ? constant_input(q, 2, "zero point") : NULL;
+    if (q->scale == NULL || (has_zero && zero == NULL)) {
+        return BRIM_ERR_UNSUPPORTED;
     }
+    BRIM_TRY(find_axis(q, q->scale, "scale", &s_axis));
+    BRIM_TRY(zero == NULL ? BRIM_OK : find_axis(q, zero, "zero point", &z_axis));
     if (s_axis >= 0 && z_axis >= 0 && s_axis != z_axis) {
         return refuse(q, "its scale and its zero point vary along different axes");
     }
@@ -562,7 +569,6 @@ struct trunc {
 static brim_status read_trunc(struct quantizer *q, struct trunc *t)
 {
     const bool second = q->node.n_in == 6;
-    const struct brim_tensor *out_scale = NULL;
 
     BRIM_TRY(read_grid(q, true));
     if (q->count != 1) {
@@ -576,7 +582,10 @@ static brim_status read_trunc(struct quantizer *q, struct trunc *t)
         t->scale = q->s[0];
         return BRIM_OK;
     }
-    BRIM_TRY(constant_input(q, 4, "output scale", &out_scale));
+    const struct brim_tensor *out_scale = constant_input(q, 4, "output scale");
+    if (out_scale == NULL) {
+        return BRIM_ERR_UNSUPPORTED;
+    }
     t->scale = (float)number_at(out_scale, 0);
     if (brim_shape_count(&out_scale->type.shape) != 1 || !(t->scale > 0.0f) || isinf(t->scale)) {
         return refuse(q, "its output scale is %g, expected one positive number", (double)t->scale);
@@ -597,6 +606,7 @@ static brim_status lower_trunc(struct quantizer *q)
 
     BRIM_TRY(read_trunc(q, &t));
     BRIM_TRY(read_rounding(q, "FLOOR", &mode));
+    assert(q->z != NULL && t.out_bits > 0);
     const float zero_out = q->node.n_in == 6 ? q->z[0] / t.shift : q->z[0];
     const struct codes c = codes_of(q, t.out_bits, t.sign != 0);
     BRIM_TRY(t.sign < 0 ? BRIM_OK : check_width(q, &c, t.out_bits));

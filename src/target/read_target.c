@@ -11,6 +11,7 @@
 
 #define MAX_PAD   4096
 #define MAX_LANES 256
+#define MAX_BLOCK 65536 /* products of all lanes */
 #define COUNT(a)  (sizeof(a) / sizeof *(a))
 
 static const char *const fits[] = {"raw", "type", "range", "zero", "wide"};
@@ -201,12 +202,19 @@ static brim_status read_datapath(const struct place *at, json_t *value, brim_dat
 /* What no single field can see. */
 static brim_status check_whole(brim_ctx *ctx, const brim_target *t)
 {
-    const brim_walk *const walk[] = {&t->convolution, &t->depthwise, &t->matrix};
+    const brim_walk *const walk[3] = {&t->convolution, &t->depthwise, &t->matrix};
 
-    for (size_t i = 0; i < COUNT(walk); i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (walk[i]->lanes > 1 && t->datapath.n_stages == 1) {
             return brim_fail(ctx, BRIM_ERR_FILE,
                              "field 'lanes': expected 1, the datapath has one register for all");
+        }
+        if (walk[i]->lanes > 1 && t->datapath.stage[0].tile > MAX_BLOCK / walk[i]->lanes) {
+            return brim_fail(ctx, BRIM_ERR_FILE,
+                             "field 'lanes': %u registers of %llu products, expected at most %d "
+                             "products together",
+                             walk[i]->lanes, (unsigned long long)t->datapath.stage[0].tile,
+                             MAX_BLOCK);
         }
     }
     for (size_t i = 0; i < t->datapath.n_stages; i++) {

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "target/read_target.h"
+#include "target/targets.h"
 
 /* share/brim/targets.json, byte for byte (src/target/sources.cmake). */
 extern const unsigned char brim_targets_json[];
@@ -71,22 +72,7 @@ static brim_status add_text(struct brim_targets *t, const void *text, size_t n)
     return s;
 }
 
-static brim_status add_file(struct brim_targets *t, const char *path)
-{
-    struct brim_buffer text;
-    brim_status s = brim_file_read(t->arena.ctx, path, &text);
-
-    if (s == BRIM_OK) {
-        s = add_text(t, text.data, text.size);
-        if (s != BRIM_OK) {
-            s = brim_fail_at(t->arena.ctx, s, "%s", path);
-        }
-    }
-    brim_buffer_free(&text);
-    return s;
-}
-
-brim_status brim_targets_load(brim_ctx *ctx, const char *path, brim_targets **targets)
+brim_status brim_targets_parse(brim_ctx *ctx, const void *text, size_t n, brim_targets **targets)
 {
     *targets = NULL;
     brim_clear_error(ctx);
@@ -96,8 +82,8 @@ brim_status brim_targets_load(brim_ctx *ctx, const char *path, brim_targets **ta
     }
     brim_arena_init(&t->arena, ctx);
     brim_status s = add_text(t, brim_targets_json, brim_targets_json_size);
-    if (s == BRIM_OK && path != NULL) {
-        s = add_file(t, path);
+    if (s == BRIM_OK && text != NULL) {
+        s = add_text(t, text, n);
     }
     if (s != BRIM_OK) {
         brim_targets_free(t);
@@ -105,6 +91,27 @@ brim_status brim_targets_load(brim_ctx *ctx, const char *path, brim_targets **ta
     }
     *targets = t;
     return BRIM_OK;
+}
+
+brim_status brim_targets_load(brim_ctx *ctx, const char *path, brim_targets **targets)
+{
+    struct brim_buffer text;
+
+    if (path == NULL) {
+        return brim_targets_parse(ctx, NULL, 0, targets);
+    }
+    *targets = NULL;
+    brim_clear_error(ctx);
+    brim_status s = brim_file_read(ctx, path, &text);
+    if (s == BRIM_OK) {
+        s = brim_targets_parse(ctx, text.size > 0 ? text.data : (const void *)"", text.size,
+                               targets);
+        if (s != BRIM_OK) {
+            s = brim_fail_at(ctx, s, "%s", path);
+        }
+    }
+    brim_buffer_free(&text);
+    return s;
 }
 
 void brim_targets_free(brim_targets *targets)

@@ -60,6 +60,14 @@ expect 1 "$brim" certify q.onnx --target acc12 --data npy:nowhere.npy
 one_error
 expect 2 "$brim" certify q.onnx --target acc12 --data nowhere
 
+expect 0 "$brim" run q.onnx --target acc12 --data 'synth:glyphs?limit=40'
+stdout_has '^conv  *25  *4  *12  *[1-9][0-9]*  '
+expect 2 "$brim" run q.onnx --target acc12 --datapath 12 --data 'synth:glyphs?limit=40'
+stderr_has '\-\-datapath does not go with --target'
+expect 2 "$brim" run q.onnx --targets mine.json --data 'synth:glyphs?limit=40'
+expect 1 "$brim" run q.onnx --target wasm-relaxed --data 'synth:glyphs?limit=40'
+stderr_has "do not fit the operands of target 'wasm-relaxed'"
+
 # What is no integer model, and products of two computed tensors.
 expect 1 "$brim" certify float.onnx --target x86-maddubs
 stderr_has 'the model is float, expected integer dot layers: quantize it first (brim quantize)'
@@ -69,3 +77,12 @@ stdout_has '^scores  6  -'
 expect 1 "$brim" certify dynamic.onnx --target x86-maddubs
 one_error
 stderr_has "node 'scores' (MatMulInteger): dimension 1 of 'a' is not known, so neither is the length of its sums"
+
+# Dynamic quantization: kernels that multiply codes as they are can be asked, the others cannot.
+cp "$here/../fuzz/corpus/onnx/dynamic.onnx" zeros.onnx
+expect 0 "$brim" certify zeros.onnx --target x86-maddubs
+stdout_has '^fc  *32  *2  *32  *0 '
+expect 0 "$brim" certify zeros.onnx --target acc32
+expect 1 "$brim" certify zeros.onnx --target cmsis-smlad
+one_error
+stderr_has "': finds its zero point at run time"

@@ -2,7 +2,7 @@
 add_executable(make_models cli/make_models.c)
 target_include_directories(make_models PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(make_models PRIVATE brim_flags)
-set(cases usage bench inspect import fix certify certify_target data run_verb profile quantize train levels bad_input names output interrupt)
+set(cases usage bench inspect import models fix certify certify_target data run_verb profile quantize train levels bad_input names output interrupt)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT BRIM_SANITIZE)
   list(APPEND cases old_cpus)
 endif()

@@ -84,6 +84,27 @@ def products(r):
         Case(f"MatMulInteger {at.__name__} x {bt.__name__}", model([node], x, {"y": T.INT32}, c), x, ["y"], "exact")
 
 
+def gemm(r, xt, expect):
+    """onnxruntime's own operator, with the weights of every output as a row."""
+    x = {"a": codes(r, xt, (4, 50), 90 if xt is np.uint8 else -30)}
+    c = {"as": np.float32(0.02), "az": codes(r, xt, ()), "b": codes(r, np.int8, (11, 50)),
+         "bs": np.float32(0.01) + r.random(11, np.float32) / 20, "bz": np.zeros(11, np.int8),
+         "c": r.integers(-5000, 5000, 11).astype(np.int32), "ys": np.float32(0.5), "yz": codes(r, xt, ())}
+    node = h.make_node("QGemm", ["a", *c], ["y"], transB=1, domain="com.microsoft")
+    m = model([node], x, {"y": TYPE[xt]}, c)
+    m.opset_import.append(h.make_opsetid("com.microsoft", 1))
+    Case(f"QGemm of {xt.__name__}", m, x, ["y"], expect)
+
+
+def dynamic(r):
+    """Inputs whose scale and zero point are found at run time."""
+    x = {"x": (r.random((4, 60), np.float32) * 3 - np.float32(0.1))}
+    c = {"b": codes(r, np.int8, (60, 9)), "bz": np.zeros(9, np.int8)}
+    nodes = [h.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+             h.make_node("MatMulInteger", ["q", "b", "z", "bz"], ["y"])]
+    Case("MatMulInteger, dynamic inputs", model(nodes, x, {"y": T.INT32}, c), x, ["y"], "pairs")
+
+
 def chain(r):
     """Quantized convolutions as the QDQ format has them, with a Relu between."""
     c = {"xs": np.float32(0.02), "xz": np.uint8(7), "w": codes(r, np.int8, (20, 6, 3, 3)), "wz": np.zeros(20, np.int8),
@@ -240,6 +261,9 @@ def main():
         Case("ConvInteger", model([h.make_node("ConvInteger", ["x", "w"], ["y"])], x, {"y": T.INT32}, {"w": w}), x, ["y"],
              "exact")
         products(r)
+        gemm(r, np.uint8, "pairs")
+        gemm(r, np.int8, "exact")
+        dynamic(r)
         chain(r)
         witness(r, folder)
         proven(r, folder)

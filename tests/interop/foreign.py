@@ -286,6 +286,38 @@ def neural_compressor(r, dynamic):
     check(f"neural compressor {'dynamic' if dynamic else 'QDQ'}", m, {"x": x}, 2, None if dynamic else "fq")
 
 
+def neural_compressor_itself(models):
+    """Its own files, where it is installed (onnx-neural-compressor; not among the requirements, which it would double)."""
+    try:
+        from onnx_neural_compressor import data_reader
+        from onnx_neural_compressor.quantization import QuantFormat as Format
+        from onnx_neural_compressor.quantization import config, quantize
+    except ImportError as e:
+        print(f"skipped: files of Intel Neural Compressor's own ({e})")
+        return
+
+    class Batches(data_reader.CalibrationDataReader):
+        def __init__(self, x):
+            self.x = x
+            self.rewind()
+
+        def get_next(self):
+            return next(self.batches, None)
+
+        def rewind(self):
+            self.batches = iter([{"input": self.x[i:i + 1]} for i in range(len(self.x))])
+
+    for name, model, x in (("resnet8", "resnet8-cifar10-float-bn.onnx", pixels(10)),
+                           ("dscnn", "dscnn-kws-float.onnx", mfcc(10))):
+        for fmt, per_channel in ((Format.QDQ, True), (Format.QDQ, False), (Format.QOperator, True)):
+            with tempfile.TemporaryDirectory() as d:
+                out = f"{d}/q.onnx"
+                quantize(str(models / model), out, config.StaticQuantConfig(Batches(x), quant_format=fmt,
+                                                                           per_channel=per_channel))
+                check(f"neural compressor's {name} {fmt.name}", onnx.load(out), {"input": x}, 10, "gap_out" if name[0] == "r"
+                      else "globalaverage")
+
+
 def pixels(n):
     import gzip
     raw = np.frombuffer(gzip.open(DATA / "cifar10/test_first1000.bin.gz").read(n * 3073), np.uint8)
@@ -309,6 +341,7 @@ models = DATA / "mlperf-tiny/models"
 if models.is_dir():
     every_format("resnet8", models / "resnet8-cifar10-float.onnx", pixels(10), 10, "gap")
     every_format("dscnn", models / "dscnn-kws-float.onnx", mfcc(10), 10, "globalaverage")
+    neural_compressor_itself(models)
     every_format("autoencoder", models / "ad-autoencoder-float.onnx", r.normal(0, 5, (10, 640)).astype(np.float32), 10)
 else:
     print(f"skipped: models in {models}, which is not here")

@@ -161,6 +161,8 @@ static void a_wrong_field_is_named(void **state)
         {"\"outside\": 24", "\"inside\": 24", "target 'npu': field 'inside': is not known"},
         {"\"file\": \"f\"", "\"file\": \"\"", "field 'source.file': expected text"},
         {"20/16,32", "32", "field 'lanes': expected 1, the datapath has one register for all"},
+        {"20/16,32", "20/40000,32",
+         "field 'lanes': 2 registers of 40000 products, expected at most"},
         {"20/16,32", "20/16p,32", "field 'datapath': stage 1: expected a register that wraps or"},
         {"}]}", "}]", "line 1: "},
         {"\"matrix\": {}", "\"matrix\": {}, \"matrix\": {}", "duplicate object key"},
