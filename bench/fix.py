@@ -85,8 +85,7 @@ def main():
     if a.write:
         text = a.write.read_text()
         table = "\n".join(lines)
-        old = re.search(r"FIX_TABLE|\| model \| repaired with(.*\n)+?(?=\n)", text)
-        a.write.write_text(text[:old.start()] + table + "\n" * (old.group(0) != "FIX_TABLE") + text[old.end():])
+        a.write.write_text(re.sub(r"\| model \| repaired with(.*\n)+?(?=\n)", lambda _: table + "\n", text))
 
 
 main()

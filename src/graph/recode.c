@@ -35,15 +35,17 @@ static bool find_places(const struct brim_graph *g, const struct brim_dot *d, st
     struct brim_node *n = &g->nodes[d->node];
 
     *p = (struct places){.node = n, .w = n, .bias_codes = -1, .bias_scale = -1};
-    if (is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
+    const bool gemm = strcmp(n->op_type, "QGemm") == 0; /* com.microsoft's */
+    if (gemm || is_onnx(n, "QLinearConv") || is_onnx(n, "QLinearMatMul")) {
+        const int bias = gemm ? 6 : is_onnx(n, "QLinearConv") ? 8 : -1;
         p->codes = 3;
         p->scale = 4;
         p->zero = 5;
-        if (has(n, 8) && is_onnx(n, "QLinearConv")) {
+        if (bias >= 0 && has(n, (size_t)bias)) {
             p->bias = n;
-            p->bias_codes = 8;
+            p->bias_codes = bias;
         }
-        return true;
+        return brim_node_float(n, "alpha", 1.0f) == 1.0f;
     }
     if (is_onnx(n, "ConvInteger") || is_onnx(n, "MatMulInteger")) {
         p->codes = 1;
