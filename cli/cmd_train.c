@@ -12,7 +12,7 @@ struct options {
         *history, *config;
     int64_t method, norm, init, wbits, abits, input_bits, edge_bits, epochs, float_epochs, batch,
         schedule, optimizer, calib, prune_stages, prune_epochs, prune_block;
-    double rate, weight_decay, smoothing, penalty;
+    double rate, warmup, weight_decay, smoothing, penalty;
     bool fold_batchnorm, prune_last, resume;
     struct cli_list layers;
 };
@@ -87,6 +87,14 @@ static const struct cli_option options[] = {
      .value = "cosine|step",
      .offset = FIELD(schedule),
      .help = "how the rate falls (default cosine; step: a tenth at 1/2, a hundredth at 3/4)"},
+    {.name = "warmup",
+     .kind = CLI_REAL,
+     .value = "EPOCHS",
+     .offset = FIELD(warmup),
+     .lo = 0,
+     .hi = 100000,
+     .help =
+         "in which the rate rises to that, at the beginning of each phase and stage (default 0)"},
     {.name = "optimizer",
      .kind = CLI_CHOICE,
      .value = "sgd|adamw",
@@ -353,6 +361,7 @@ static int fill_params(struct cli *cli, const struct options *o, struct cli_over
     p->float_epochs = (size_t)o->float_epochs;
     p->batch = (size_t)o->batch;
     p->rate = o->rate;
+    p->warmup = o->warmup;
     p->schedule = (brim_train_schedule)o->schedule;
     p->optimizer = (brim_train_optimizer)o->optimizer;
     p->weight_decay = o->weight_decay;

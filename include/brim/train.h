@@ -77,7 +77,9 @@ typedef struct brim_train_params {
     size_t batch;        /**< samples of a step, 1..65536; default 64. The last, shorter batch of an
                                  epoch is left out; the next epoch has another order */
     double rate;         /**< learning rate; default 0.001 */
-    brim_train_schedule schedule;   /**< default COSINE; begins anew with each phase and stage */
+    brim_train_schedule schedule; /**< default COSINE; begins anew with each phase and stage */
+    double warmup; /**< epochs, or a share of one, in which the rate rises to it; in each phase and
+                        stage; default 0 */
     brim_train_optimizer optimizer; /**< default ADAMW */
     double weight_decay;            /**< default 0.0001 */
     double smoothing;               /**< of labels, 0..1; default 0 */

@@ -44,10 +44,12 @@ static brim_status check_numbers(brim_ctx *ctx, const brim_train_params *p)
         return brim_fail(ctx, BRIM_ERR_ARG, "batch: %zu, expected 1..65536", p->batch);
     }
     if (!(p->rate > 0.0 && p->rate <= 1e3) || !(p->weight_decay >= 0.0 && p->weight_decay <= 1e3) ||
-        !(p->penalty >= 0.0 && p->penalty <= 1e6)) {
-        return brim_fail(ctx, BRIM_ERR_ARG,
-                         "rate %g, weight decay %g, penalty %g: expected above 0, and not below 0",
-                         p->rate, p->weight_decay, p->penalty);
+        !(p->warmup >= 0.0 && p->warmup <= 1e5) || !(p->penalty >= 0.0 && p->penalty <= 1e6)) {
+        return brim_fail(
+            ctx, BRIM_ERR_ARG,
+            "rate %g, warm-up %g, weight decay %g, penalty %g: expected a rate above 0, the others "
+            "not below",
+            p->rate, p->warmup, p->weight_decay, p->penalty);
     }
     if (!(p->smoothing >= 0.0 && p->smoothing < 1.0) || !(p->distill >= 0.0 && p->distill <= 1.0) ||
         !(p->temperature > 0.0 && p->temperature <= 1e3)) {

@@ -46,12 +46,13 @@ static struct brim_param *find_param(const struct brim_train_net *n, const char 
     return NULL;
 }
 
-/* AdamW's steps are as long as its rate whatever the weights are. Weights much smaller than those of a
- * fresh network (the input's scale is in them: pixels of 0..255) take steps that are smaller as much.
- * Quantized weights see to that themselves. */
-static void fit_rates(const struct brim_train_flow *f, struct brim_train_net *n)
+#define MUCH_SMALLER 0.5
+
+/* Weights much smaller than those of a fresh network (the input's scale is in them: pixels of 0..255)
+ * take steps that are smaller as much. Quantized weights see to that themselves. */
+static void fit_rates(struct brim_train_net *n)
 {
-    for (size_t i = 0; i < n->count && f->p->optimizer == BRIM_OPTIMIZER_ADAMW; i++) {
+    for (size_t i = 0; i < n->count; i++) {
         const struct brim_dot *d = &n->view->dot[i];
         struct brim_param *p = find_param(n, d->name, "weight");
         double sum = 0.0;
@@ -60,7 +61,7 @@ static void fit_rates(const struct brim_train_flow *f, struct brim_train_net *n)
         }
         const double relative =
             sqrt(sum / (2.0 * (double)d->n)); /* root mean square, over sqrt(2 / k) */
-        if (p != NULL && relative > 0.0 && relative < 1.0) {
+        if (p != NULL && relative > 0.0 && relative < MUCH_SMALLER) {
             p->rate = (float)relative;
         }
     }
@@ -93,7 +94,7 @@ brim_status brim_train_net_float(struct brim_train_flow *f, const struct brim_gr
         BRIM_TRY(float_weights(n, i));
     }
     BRIM_TRY(create(f, n->graph, n));
-    fit_rates(f, n);
+    fit_rates(n);
     for (size_t i = 0; i < n->params.count && !learns; i++) {
         n->params.param[i]->learned = false;
     }

@@ -48,8 +48,8 @@ static brim_status describe(struct brim_train_flow *f, const struct brim_graph *
     brim_datapath_print(&p->datapath, datapath);
     BRIM_TRY(brim_buffer_printf(
         b,
-        "%d %zu %zu %zu %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d|",
-        (int)p->method, p->epochs, p->float_epochs, p->batch, p->rate, (int)p->schedule,
+        "%d %zu %zu %zu %a %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d|",
+        (int)p->method, p->epochs, p->float_epochs, p->batch, p->rate, p->warmup, (int)p->schedule,
         (int)p->optimizer, p->weight_decay, p->smoothing, p->augment == NULL ? "" : p->augment,
         p->distill, p->temperature, (int)p->norm, (int)p->norm_auto, (int)p->init, p->wbits,
         p->abits, p->input_bits, p->edge_bits, datapath, p->penalty, p->calib, p->prune.keep,

@@ -2,11 +2,14 @@
  *
  * [1] Loshchilov and Hutter, arXiv 1711.05101.
  *
- * Symbols     g gradient, w value, r the step's rate times the parameter's own, d weight decay,
+ * Symbols     g gradient, w value, r the step's rate, with the parameter's own in it, d weight decay,
  *             t steps taken, this one included
  * SGD         m = 0.9 m + g + d w;  w -= r m
  * ADAMW [1]   m = 0.9 m + 0.1 g;  v = 0.999 v + 0.001 g^2
  *             w -= r (m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8) + d w)
+ * Own rate    of a parameter, o: what a natural step of it is, as of weights o times the usual size. Written
+ *             as w = o u, u steps by r g_u = r o g, so w by r o^2 g: SGD's r has o^2 in it, ADAMW's, whose
+ *             direction does not know the size of g, o.
  * Invariant   elements do not see one another: the same bits for any number of threads.
  * Differs     from [1]: decay only where a parameter asks for it (weights, not biases or scales).
  * Example     w = 1, g = 0.5, r = 0.1, d = 0: SGD 0.95, then 0.855; ADAMW 0.9, then 0.8.
@@ -112,7 +115,8 @@ static brim_status step_chunk(void *arg, size_t i, int worker)
     const struct stride *s = arg;
     const struct brim_optimizer_chunk *c = &s->o->chunk[i];
     const struct brim_param *p = s->o->params->param[c->param];
-    const float rate = (float)(s->rate * (double)p->rate);
+    const double own = (double)p->rate;
+    const float rate = (float)(s->rate * (s->o->kind == BRIM_OPTIMIZER_SGD ? own * own : own));
     const float decay = p->decay ? (float)s->o->weight_decay : 0.0f;
     const float *g = p->grad + c->first;
     float *w = p->value + c->first, *m = s->o->first[c->param] + c->first;

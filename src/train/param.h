@@ -14,7 +14,7 @@ struct brim_param {
     float *grad;  /* [count] d loss / d value, of the mean loss of a batch */
     bool learned; /* false: kept in checkpoints only (running statistics) */
     bool decay;   /* weight decay applies */
-    float rate;   /* times the learning rate */
+    float rate;   /* the size of a natural step: times the learning rate, squared with SGD */
 };
 
 struct brim_params {

@@ -4,7 +4,8 @@
 
 #include "brim/train.h"
 
-/* Of step 0 <= step < total. */
-double brim_schedule_rate(brim_train_schedule schedule, double rate, uint64_t step, uint64_t total);
+/* Of step 0 <= step < total, of which the first `warm` rise in a straight line. */
+double brim_schedule_rate(brim_train_schedule schedule, double rate, uint64_t step, uint64_t total,
+                          uint64_t warm);
 
 #endif

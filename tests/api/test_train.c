@@ -203,6 +203,30 @@ static void autoencoders_learn_their_input(void **state)
     close_job(&j);
 }
 
+/* Dropout is there while training, is in the float file, and does nothing when that runs. */
+static void dropout_stays_in_float_models(void **state)
+{
+    static const char *const arch[] = {"mlp:144-12-4", "cnn:1x12x12-o50-f12-4"};
+    double loss[2];
+    struct job j;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        size_t dropouts = 0;
+        open_job(&j, arch[i], 2);
+        train(&j);
+        for (size_t k = 0; k < j.out->n_nodes; k++) {
+            dropouts += strcmp(j.out->nodes[k].op_type, "Dropout") == 0;
+        }
+        assert_int_equal(dropouts, i);
+        loss[i] = j.report->epochs[4].loss;
+        assert_float_equal((float)j.report->accuracy,
+                           (float)j.report->epochs[j.report->best].accuracy, 0.011f);
+        close_job(&j);
+    }
+    assert_true(loss[1] > loss[0] + 0.05); /* half of the pixels are missing */
+}
+
 /* ---- quantized methods ---- */
 
 /* Certified as declared, every need within the register, and as accurate as the report says. */
@@ -550,6 +574,7 @@ int main(void)
         cmocka_unit_test(float_training_learns),
         cmocka_unit_test(convolutions_learn_with_batchnorm),
         cmocka_unit_test(autoencoders_learn_their_input),
+        cmocka_unit_test(dropout_stays_in_float_models),
         cmocka_unit_test(every_method_gives_a_certified_graph),
         cmocka_unit_test(quantize_is_where_training_begins),
         cmocka_unit_test(pruned_groups_stay_pruned),

@@ -102,6 +102,34 @@ static void offset_and_limit_choose_samples(void **state)
     brim_ctx_free(ctx);
 }
 
+/* A part of a dataset, after offset and limit, and a part of that. */
+static void slices_are_datasets(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    brim_data *whole, *part, *last;
+    static float a[784], b[784];
+    int64_t x, y;
+
+    (void)state;
+    ASSERT_OK(ctx, brim_data_open(ctx, "synth:glyphs?limit=20&offset=5", &whole));
+    ASSERT_OK(ctx, brim_data_slice(ctx, whole, 4, 10, &part));
+    ASSERT_OK(ctx, brim_data_slice(ctx, part, 9, 1, &last));
+    assert_int_equal(brim_data_count(part), 10);
+    assert_int_equal(brim_data_count(last), 1);
+    ASSERT_OK(ctx, brim_data_read(ctx, whole, 13, 1, a, &x));
+    ASSERT_OK(ctx, brim_data_read(ctx, last, 0, 1, b, &y));
+    assert_memory_equal(a, b, sizeof a);
+    assert_int_equal(x, y);
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "samples 10 to 11 asked of 10",
+                 brim_data_read(ctx, part, 10, 1, b, &y));
+    brim_data_free(last);
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "asked of 10", brim_data_slice(ctx, part, 5, 6, &last));
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "asked of 10", brim_data_slice(ctx, part, 5, 0, &last));
+    brim_data_free(part);
+    brim_data_free(whole);
+    brim_ctx_free(ctx);
+}
+
 static void each_wrong_description_gets_its_sentence(void **state)
 {
     static const struct {
@@ -183,6 +211,7 @@ int main(void)
         cmocka_unit_test(nhwc_becomes_nchw_and_channels_get_their_own_mean),
         cmocka_unit_test(shape_gives_samples_another_one),
         cmocka_unit_test(offset_and_limit_choose_samples),
+        cmocka_unit_test(slices_are_datasets),
         cmocka_unit_test(each_wrong_description_gets_its_sentence),
         cmocka_unit_test(a_colon_is_part_of_a_lone_path),
     };
