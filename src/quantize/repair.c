@@ -40,7 +40,7 @@ static int64_t load(const struct brim_budget_plan *plan, int64_t q, bool up)
 static size_t cheapest(const struct work *w, size_t first, size_t end, double f, bool up)
 {
     const struct brim_repair_layer *l = w->layer;
-    double least = INFINITY;
+    double least = HUGE_VAL;
     size_t at = end;
 
     for (size_t i = first; i < end; i++) {
@@ -186,9 +186,9 @@ static brim_status search(struct work *w, struct brim_repair *r)
 {
     const struct brim_repair_layer *l = w->layer;
     const size_t scales = l->rescale ? SCALES : 1;
-    double least = INFINITY, best = 1.0;
+    double least = HUGE_VAL, best = 1.0;
 
-    r->error = INFINITY;
+    r->error = HUGE_VAL;
     for (size_t j = 0; j < scales; j++) {
         const double f = 1.0 + (double)j * STEP;
         round_at(w, f);
