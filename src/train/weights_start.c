@@ -122,7 +122,7 @@ static double error_of(const struct brim_weights *w, size_t c, const float *weig
 static void search_scale(struct brim_weights *w, size_t c, const float *weights, bool project,
                          struct brim_weights_scratch *s)
 {
-    double largest = 0.0, best = INFINITY;
+    double largest = 0.0, best = HUGE_VAL;
     float found = 0.0F;
 
     for (size_t k = 0; k < w->k; k++) {
