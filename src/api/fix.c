@@ -191,7 +191,7 @@ static brim_status add_watch(struct brim_graph *g, const struct brim_dot *d, int
 /* Layers to repair whose moments fit one pass over the data, and the moments. */
 struct pass {
     size_t n;
-    struct brim_fix_work **work;
+    size_t *layer; /* numbers of layers */
     struct brim_moments_request *request;
     struct brim_moments *moments;
     struct brim_grid *grid;
@@ -203,7 +203,7 @@ static brim_status run_pass(struct brim_fix_flow *f, struct pass *p)
     brim_status s = p->n == 0 ? BRIM_OK : brim_graph_clone(f->g, &g);
 
     for (size_t i = 0; s == BRIM_OK && i < p->n; i++) {
-        const struct brim_dot *d = p->work[i]->dot;
+        const struct brim_dot *d = f->work[p->layer[i]].dot;
         int32_t v;
         s = add_watch(g, d, &v);
         p->grid[i] = (struct brim_grid){.dtype = d->x_dtype,
@@ -219,7 +219,7 @@ static brim_status run_pass(struct brim_fix_flow *f, struct pass *p)
     if (s == BRIM_OK && p->n > 0) {
         s = brim_calibrate_moments(f->ctx, g, g, f->params->calib, p->request, p->n, p->moments);
         for (size_t i = 0; s == BRIM_OK && i < p->n; i++) {
-            s = brim_fix_repair(f, p->work[i], &p->moments[i]);
+            s = brim_fix_repair(f, &f->work[p->layer[i]], &p->moments[i]);
         }
         brim_moments_free(f->ctx, p->moments, p->n);
     }
@@ -231,13 +231,13 @@ static brim_status run_pass(struct brim_fix_flow *f, struct pass *p)
 static brim_status repair_with_data(struct brim_fix_flow *f)
 {
     const size_t n = f->dots.count;
-    struct pass p = {.work = brim_arena_alloc(&f->arena, n, sizeof *p.work),
+    struct pass p = {.layer = brim_arena_alloc(&f->arena, n, sizeof *p.layer),
                      .request = brim_arena_alloc(&f->arena, n, sizeof *p.request),
                      .moments = brim_arena_zalloc(&f->arena, n, sizeof *p.moments),
                      .grid = brim_arena_alloc(&f->arena, n, sizeof *p.grid)};
     size_t bytes = 0;
 
-    if (p.work == NULL || p.request == NULL || p.moments == NULL || p.grid == NULL) {
+    if (p.layer == NULL || p.request == NULL || p.moments == NULL || p.grid == NULL) {
         return BRIM_ERR_NOMEM;
     }
     for (size_t i = 0; i < n; i++) {
@@ -250,7 +250,7 @@ static brim_status repair_with_data(struct brim_fix_flow *f)
             BRIM_TRY(run_pass(f, &p));
             bytes = 0;
         }
-        p.work[p.n++] = &f->work[i];
+        p.layer[p.n++] = i;
         bytes += brim_min_size(need, PASS_BYTES - bytes);
     }
     return run_pass(f, &p);

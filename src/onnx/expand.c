@@ -363,7 +363,9 @@ static brim_status enter(struct expander *x, const struct frame *caller, struct 
     if (attr == NULL) {
         return BRIM_ERR_NOMEM;
     }
-    memcpy(attr, call->attr, call->n_attr * sizeof *attr);
+    if (call->attr != NULL) {
+        memcpy(attr, call->attr, call->n_attr * sizeof *attr);
+    }
     call->attr = attr;
     for (size_t i = 0; i < fn->n_attribute_proto; i++) {
         pb_attr *p = fn->attribute_proto[i];

@@ -228,7 +228,8 @@ static brim_status open_work(brim_ctx *ctx, const struct brim_repair_layer *l,
 /* Codes of one bit less, ties to even, into w->q: fills ->halved, and ->expected. */
 static void halve(struct work *w, struct brim_repair *r)
 {
-    const double top = (double)((w->layer->qmax + 1) / 2);
+    const int64_t half = (w->layer->qmax + 1) / 2;
+    const double top = (double)half;
 
     r->expected = 0.0;
     for (size_t i = 0; i < w->layer->k; i++) {

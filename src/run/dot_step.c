@@ -85,6 +85,7 @@ brim_status brim_dot_step_prepare(struct brim_plan *plan, struct brim_dot_step *
         BRIM_TRY(brim_dot_step_reals(plan, s));
         return make_kernel(plan, s);
     }
+    assert(d->factor == NULL || d->vector > 0);
     for (size_t c = 0; c < d->n; c++) {
         int64_t sum = 0;
         for (size_t k = 0; k < d->k; k++) {
@@ -604,7 +605,7 @@ static void gather(const struct plane *p, const struct brim_dot *d, const struct
     const bool run = d->groups == 1 && v->dilation_w == 1;
     const size_t pieces = run ? 1 : kw, piece = (run ? kw : 1) * group;
 
-    assert(plane != NULL);
+    assert(plane != NULL && rows != NULL);
     for (size_t i = 0; i < b->m; i++) {
         const size_t oy = (first + i) / p->v.w_out, ox = (first + i) % p->v.w_out;
         const uint8_t *corner = plane + oy * (size_t)v->stride_h * line +

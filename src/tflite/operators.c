@@ -190,7 +190,7 @@ static brim_status reshape(struct brim_tflite_builder *b, const struct brim_shap
 
 brim_status brim_tflite_reshape(struct brim_tflite_builder *b)
 {
-    int32_t value;
+    int32_t value = -1;
 
     if (brim_tflite_input(b, 0) == NULL) {
         return wrong_shape(b, "has no input");
@@ -293,8 +293,9 @@ brim_status brim_tflite_pad(struct brim_tflite_builder *b)
     }
     const int rank = x->type.shape.rank;
     for (int i = 0; i < rank; i++) {
-        pads[brim_tflite_axis(i, rank)] = v[2 * i];
-        pads[rank + brim_tflite_axis(i, rank)] = v[2 * i + 1];
+        const int64_t *pair = v + 2 * (ptrdiff_t)i;
+        pads[brim_tflite_axis(i, rank)] = pair[0];
+        pads[rank + brim_tflite_axis(i, rank)] = pair[1];
     }
     BRIM_TRY(brim_tflite_value(b, 0, &in[0]));
     BRIM_TRY(brim_tflite_longs(b, "pads", pads, n, &in[1]));
