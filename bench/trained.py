@@ -17,7 +17,7 @@ ROWS = {  # weights, inputs, register, epochs, learning rate, what the row shoul
     "w8a8p16": (8, 8, 16, 3, 1e-4, 87.0),
     "w4a4p16": (4, 4, 16, 5, 3e-4, 86.5),
     "w4a4p14": (4, 4, 14, 5, 3e-4, 86.0),
-    "w4a4p12": (4, 4, 12, 8, 2e-4, 85.0),
+    "w4a4p12": (4, 4, 12, 5, 3e-4, 85.0),
     "freep12": (8, "auto", 12, 5, 2e-4, 86.5),
     "freep11": (8, "auto", 11, 5, 2e-4, 85.0),
     "freep10": (8, "auto", 10, 5, 3e-4, 82.0),
