@@ -58,9 +58,12 @@ static brim_status compile(struct repair *r)
     int64_t lo, hi;
 
     brim_dtype_range(r->work->dot->w_dtype, &lo, &hi);
+    r->layer.half = (hi + 1) / 2;
+    r->layer.least = brim_max_i64(lo, walk->target->weight.min);
     r->layer.qmax = brim_min_i64(hi, walk->target->weight.max);
     if (walk->target->any_order && dp.n_stages > 1) {
         r->layer.qmax = brim_min_i64(r->layer.qmax, cap_of_any_order(walk));
+        r->layer.least = -r->layer.qmax;
         dp.n_stages--;
         memmove(dp.stage, dp.stage + 1, dp.n_stages * sizeof *dp.stage);
     }

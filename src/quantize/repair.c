@@ -228,8 +228,7 @@ static brim_status open_work(brim_ctx *ctx, const struct brim_repair_layer *l,
 /* Codes of one bit less, ties to even, into w->q: fills ->halved, and ->expected. */
 static void halve(struct work *w, struct brim_repair *r)
 {
-    const int64_t half = (w->layer->qmax + 1) / 2;
-    const double top = (double)half;
+    const double top = (double)w->layer->half;
 
     r->expected = 0.0;
     for (size_t i = 0; i < w->layer->k; i++) {
@@ -240,12 +239,17 @@ static void halve(struct work *w, struct brim_repair *r)
     r->halved = error_of(w, w->q, 2.0);
 }
 
+/* The codes that were, into w->best: do they fit as they are? */
 static bool unchanged(const struct work *w)
 {
-    for (size_t i = 0; i < w->layer->k; i++) {
+    const struct brim_repair_layer *l = w->layer;
+    bool within = true;
+
+    for (size_t i = 0; i < l->k; i++) {
         w->best[i] = (int16_t)w->r->was[i];
+        within = within && w->best[i] >= l->least && w->best[i] <= l->qmax;
     }
-    return brim_budget_holds(&w->layer->plan, w->best, w->layer->k, w->room);
+    return within && brim_budget_holds(&l->plan, w->best, l->k, w->room);
 }
 
 brim_status brim_repair_run(brim_ctx *ctx, const struct brim_repair_layer *layer,

@@ -28,8 +28,9 @@ struct brim_repair_layer {
     const uint8_t *padding; /* [k] 1 = a slot without a weight: its code stays 0 */
     const double *h;        /* [k][k], 0 in padding; NULL = the identity */
     struct brim_budget_plan plan;
-    int64_t qmax; /* codes are -qmax..qmax */
-    bool rescale; /* the scale may become another */
+    int64_t least, qmax; /* codes that were may stay in least..qmax; new ones are -qmax..qmax */
+    int64_t half;        /* largest code of one bit less */
+    bool rescale;        /* the scale may become another */
 };
 
 struct brim_repair {

@@ -6,32 +6,48 @@
 
 #include "base/half.h"
 
-static const struct {
+#define CUSTOM_CODE 32 /* an operator that only its author knows */
+
+/* The operators that are read. */
+struct reader {
     int code;
+    const char *name;
     brim_tflite_build *build;
-} builders[] = {
-    {TFLITE_ADD, brim_tflite_binary},
-    {TFLITE_AVERAGE_POOL_2D, brim_tflite_pool},
-    {TFLITE_CONCATENATION, brim_tflite_concatenation},
-    {TFLITE_CONV_2D, brim_tflite_conv},
-    {TFLITE_DEPTHWISE_CONV_2D, brim_tflite_depthwise},
-    {TFLITE_DEQUANTIZE, brim_tflite_unary},
-    {TFLITE_FULLY_CONNECTED, brim_tflite_fully_connected},
-    {TFLITE_LOGISTIC, brim_tflite_unary},
-    {TFLITE_MAX_POOL_2D, brim_tflite_pool},
-    {TFLITE_MUL, brim_tflite_binary},
-    {TFLITE_RELU, brim_tflite_unary},
-    {TFLITE_RELU6, brim_tflite_unary},
-    {TFLITE_RESHAPE, brim_tflite_reshape},
-    {TFLITE_SOFTMAX, brim_tflite_softmax},
-    {TFLITE_TANH, brim_tflite_unary},
-    {TFLITE_PAD, brim_tflite_pad},
-    {TFLITE_MEAN, brim_tflite_mean},
-    {TFLITE_SUB, brim_tflite_binary},
-    {TFLITE_SQUEEZE, brim_tflite_reshape},
-    {TFLITE_LEAKY_RELU, brim_tflite_leaky_relu},
-    {TFLITE_QUANTIZE, brim_tflite_unary},
 };
+
+static const struct reader readers[] = {
+    {TFLITE_ADD, "ADD", brim_tflite_binary},
+    {TFLITE_AVERAGE_POOL_2D, "AVERAGE_POOL_2D", brim_tflite_pool},
+    {TFLITE_CONCATENATION, "CONCATENATION", brim_tflite_concatenation},
+    {TFLITE_CONV_2D, "CONV_2D", brim_tflite_conv},
+    {TFLITE_DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D", brim_tflite_depthwise},
+    {TFLITE_DEQUANTIZE, "DEQUANTIZE", brim_tflite_unary},
+    {TFLITE_FULLY_CONNECTED, "FULLY_CONNECTED", brim_tflite_fully_connected},
+    {TFLITE_LOGISTIC, "LOGISTIC", brim_tflite_unary},
+    {TFLITE_MAX_POOL_2D, "MAX_POOL_2D", brim_tflite_pool},
+    {TFLITE_MUL, "MUL", brim_tflite_binary},
+    {TFLITE_RELU, "RELU", brim_tflite_unary},
+    {TFLITE_RELU6, "RELU6", brim_tflite_unary},
+    {TFLITE_RESHAPE, "RESHAPE", brim_tflite_reshape},
+    {TFLITE_SOFTMAX, "SOFTMAX", brim_tflite_softmax},
+    {TFLITE_TANH, "TANH", brim_tflite_unary},
+    {TFLITE_PAD, "PAD", brim_tflite_pad},
+    {TFLITE_MEAN, "MEAN", brim_tflite_mean},
+    {TFLITE_SUB, "SUB", brim_tflite_binary},
+    {TFLITE_SQUEEZE, "SQUEEZE", brim_tflite_reshape},
+    {TFLITE_LEAKY_RELU, "LEAKY_RELU", brim_tflite_leaky_relu},
+    {TFLITE_QUANTIZE, "QUANTIZE", brim_tflite_unary},
+};
+
+static const struct reader *find_reader(int code)
+{
+    for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
+        if (readers[i].code == code) {
+            return &readers[i];
+        }
+    }
+    return NULL;
+}
 
 const struct brim_tflite_tensor *brim_tflite_input(const struct brim_tflite_builder *b, size_t i)
 {
@@ -196,13 +212,6 @@ static void walk_on(struct walk *w)
     }
 }
 
-static brim_status unreadable(const struct brim_tflite_builder *b,
-                              const struct brim_tflite_tensor *t)
-{
-    return brim_fail(b->ctx, BRIM_ERR_UNSUPPORTED, "tensor '%s': %s is not read as %s here",
-                     t->name, brim_dtype_name(t->type.dtype), "numbers with a scale");
-}
-
 /* A constant as floats. */
 static brim_status add_reals(struct brim_tflite_builder *b, const struct brim_tflite_tensor *t,
                              const int *perm, int32_t *value)
@@ -216,7 +225,8 @@ static brim_status add_reals(struct brim_tflite_builder *b, const struct brim_tf
         return BRIM_ERR_NOMEM;
     }
     if (t->type.dtype == BRIM_INT64) {
-        return unreadable(b, t);
+        return brim_fail(b->ctx, BRIM_ERR_UNSUPPORTED, "tensor '%s': is int64, expected numbers",
+                         t->name);
     }
     memcpy(type.shape.dim, w.dim, sizeof type.shape.dim);
     for (size_t i = 0; i < count; i++) {
@@ -435,8 +445,12 @@ static brim_status add_input(struct brim_tflite_builder *b, int32_t number)
     return BRIM_OK;
 }
 
-static brim_status build_operator(struct brim_tflite_builder *b)
+static brim_status build_operator(struct brim_tflite_builder *b, const struct reader *reader)
 {
+    if (reader == NULL) {
+        return brim_fail(b->ctx, BRIM_ERR_UNSUPPORTED, "%s %d is not supported",
+                         b->op->code == CUSTOM_CODE ? "custom operator" : "operator", b->op->code);
+    }
     if (b->op->n_out != 1 || b->op->n_in == 0) {
         return brim_fail(b->ctx, BRIM_ERR_FILE, "has %zu inputs and %zu outputs", b->op->n_in,
                          b->op->n_out);
@@ -445,12 +459,7 @@ static brim_status build_operator(struct brim_tflite_builder *b)
     if (b->value[b->op->out[0]] >= 0 || brim_tflite_output(b)->data != NULL) {
         return brim_fail(b->ctx, BRIM_ERR_FILE, "tensor '%s': is made twice", b->name);
     }
-    for (size_t i = 0; i < sizeof builders / sizeof builders[0]; i++) {
-        if (builders[i].code == b->op->code) {
-            return builders[i].build(b);
-        }
-    }
-    return brim_fail(b->ctx, BRIM_ERR_UNSUPPORTED, "operator %d is not supported", b->op->code);
+    return reader->build(b);
 }
 
 brim_status brim_tflite_build_graph(struct brim_tflite_builder *b)
@@ -469,10 +478,11 @@ brim_status brim_tflite_build_graph(struct brim_tflite_builder *b)
     }
     for (size_t i = 0; i < m->n_operators; i++) {
         b->op = &m->op[i];
-        const brim_status s = build_operator(b);
+        const struct reader *reader = find_reader(b->op->code);
+        const brim_status s = build_operator(b, reader);
         if (s != BRIM_OK) {
             return brim_fail_at(b->ctx, s, "operator %zu (%s)", i,
-                                brim_tflite_operator_name(b->op->code));
+                                reader == NULL ? "?" : reader->name);
         }
     }
     for (size_t i = 0; i < m->n_outputs; i++) {

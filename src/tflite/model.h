@@ -47,7 +47,6 @@ struct brim_tflite_tensor {
 
 struct brim_tflite_operator {
     int code;
-    int32_t version;
     size_t n_in, n_out;
     int32_t *in, *out; /* numbers of tensors; -1 = omitted (inputs only) */
     brim_flat_table options;
@@ -62,9 +61,6 @@ struct brim_tflite_model {
     struct brim_tflite_operator *op;
     int32_t *input, *output; /* numbers of tensors */
 };
-
-/* The name of an operator, "CONV_2D", or NULL for one that brim does not read. */
-const char *brim_tflite_operator_name(int code);
 
 /* ctx, arena, flat.data and flat.size are given; the rest is filled. The bytes are borrowed. */
 BRIM_NODISCARD brim_status brim_tflite_read(struct brim_tflite_model *m);

@@ -6,7 +6,7 @@
 
 /* Field numbers of schema.fbs. */
 enum { MODEL_OPERATOR_CODES = 1, MODEL_SUBGRAPHS = 2, MODEL_BUFFERS = 4 };
-enum { CODE_OLD = 0, CODE_VERSION = 2, CODE_BUILTIN = 3 };
+enum { CODE_OLD = 0, CODE_BUILTIN = 3 };
 enum { GRAPH_TENSORS = 0, GRAPH_INPUTS = 1, GRAPH_OUTPUTS = 2, GRAPH_OPERATORS = 3 };
 enum {
     TENSOR_SHAPE = 0,
@@ -19,45 +19,6 @@ enum {
 enum { QUANTIZATION_SCALE = 2, QUANTIZATION_ZERO = 3, QUANTIZATION_AXIS = 6 };
 enum { OPERATOR_CODE = 0, OPERATOR_INPUTS = 1, OPERATOR_OUTPUTS = 2, OPERATOR_OPTIONS = 4 };
 enum { BUFFER_DATA = 0 };
-
-#define CUSTOM_CODE 32 /* an operator that only its author knows */
-
-const char *brim_tflite_operator_name(int code)
-{
-    static const struct {
-        int code;
-        const char *name;
-    } names[] = {
-        {TFLITE_ADD, "ADD"},
-        {TFLITE_AVERAGE_POOL_2D, "AVERAGE_POOL_2D"},
-        {TFLITE_CONCATENATION, "CONCATENATION"},
-        {TFLITE_CONV_2D, "CONV_2D"},
-        {TFLITE_DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"},
-        {TFLITE_DEQUANTIZE, "DEQUANTIZE"},
-        {TFLITE_FULLY_CONNECTED, "FULLY_CONNECTED"},
-        {TFLITE_LOGISTIC, "LOGISTIC"},
-        {TFLITE_MAX_POOL_2D, "MAX_POOL_2D"},
-        {TFLITE_MUL, "MUL"},
-        {TFLITE_RELU, "RELU"},
-        {TFLITE_RELU6, "RELU6"},
-        {TFLITE_RESHAPE, "RESHAPE"},
-        {TFLITE_SOFTMAX, "SOFTMAX"},
-        {TFLITE_TANH, "TANH"},
-        {TFLITE_PAD, "PAD"},
-        {TFLITE_MEAN, "MEAN"},
-        {TFLITE_SUB, "SUB"},
-        {TFLITE_SQUEEZE, "SQUEEZE"},
-        {TFLITE_LEAKY_RELU, "LEAKY_RELU"},
-        {TFLITE_QUANTIZE, "QUANTIZE"},
-    };
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i].code == code) {
-            return names[i].name;
-        }
-    }
-    return NULL;
-}
 
 static brim_status broken(const struct brim_tflite_model *m)
 {
@@ -262,11 +223,6 @@ static brim_status read_operator(struct brim_tflite_model *m, struct brim_flat_v
     const uint8_t old = brim_flat_byte(f, code, CODE_OLD, 0);
     const int32_t wide = brim_flat_int(f, code, CODE_BUILTIN, 0);
     to->code = wide > old ? wide : old; /* the old field is a byte that stops at 127 */
-    to->version = brim_flat_int(f, code, CODE_VERSION, 1);
-    if (brim_tflite_operator_name(to->code) == NULL) {
-        return brim_fail(m->ctx, BRIM_ERR_UNSUPPORTED, "%s %d is not supported",
-                         to->code == CUSTOM_CODE ? "custom operator" : "operator", to->code);
-    }
     BRIM_TRY(read_numbers(m, t, OPERATOR_INPUTS, true, &to->in, &to->n_in));
     BRIM_TRY(read_numbers(m, t, OPERATOR_OUTPUTS, false, &to->out, &to->n_out));
     to->options = brim_flat_child(f, t, OPERATOR_OPTIONS);

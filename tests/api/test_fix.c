@@ -238,6 +238,28 @@ static void safe_and_near(void **state)
     close_job(&j);
 }
 
+/* Where the order is not known no channel's neighbours are: every code gets half of the register. */
+static void any_order(void **state)
+{
+    struct job j;
+    struct brim_dots dots;
+
+    (void)state;
+    open_job(&j, "x86-maddubs-any");
+    j.g = network(j.ctx);
+    ASSERT_OK(j.ctx, brim_fix(j.ctx, j.g, &j.p, &j.fixed, &j.report));
+    proven(&j);
+    ASSERT_OK(j.ctx, brim_dots_find(j.ctx, j.fixed, &dots));
+    for (size_t i = 0; i < dots.count; i++) {
+        assert_true(!j.report->layers[i].permuted && j.report->layers[i].bits_reduce_range < 2.0);
+        for (size_t k = 0; k < dots.dot[i].n * dots.dot[i].k; k++) {
+            assert_true(abs(dots.dot[i].w[k]) <= 64 || j.report->layers[i].at_risk == 0);
+        }
+    }
+    brim_dots_free(&dots);
+    close_job(&j);
+}
+
 /* Four channels in pairs of one sign: another order is all that it takes, and no integer changes. */
 static void an_order_alone_changes_nothing(void **state)
 {
@@ -410,9 +432,11 @@ static void resnet8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(safe_and_near),
+                                       cmocka_unit_test(any_order),
                                        cmocka_unit_test(an_order_alone_changes_nothing),
                                        cmocka_unit_test(a_ruined_model_is_whole_again),
-                                       cmocka_unit_test(refusals), cmocka_unit_test(resnet8)};
+                                       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(resnet8)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

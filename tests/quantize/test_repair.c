@@ -25,7 +25,8 @@ static void start(brim_ctx *ctx, struct output *o, size_t k, const brim_datapath
                   const int64_t x[2])
 {
     memset(o, 0, sizeof *o);
-    o->layer = (struct brim_repair_layer){.k = k, .padding = o->padding, .qmax = 127};
+    o->layer = (struct brim_repair_layer){
+        .k = k, .padding = o->padding, .least = -128, .qmax = 127, .half = 64};
     o->r = (struct brim_repair){.w = o->w, .was = o->was, .q = o->q};
     ASSERT_OK(ctx, brim_budget_compile(ctx, dp, k, 128, x, &o->layer.plan));
 }
@@ -80,6 +81,26 @@ static void what_fits_stays(void **state)
     brim_ctx_free(ctx);
 }
 
+/* Codes beyond the largest are not left as they are because sums fit: the limit is one of its own. */
+static void the_largest_code_counts(void **state)
+{
+    static const int32_t codes[] = {100, -30, -65, 64};
+    brim_ctx *ctx = testing_ctx(1);
+    struct output o;
+
+    (void)state;
+    start(ctx, &o, 4, &pairs, bytes);
+    o.layer.least = -64;
+    o.layer.qmax = 64;
+    set(&o, codes);
+    ASSERT_OK(ctx, brim_repair_run(ctx, &o.layer, &o.r));
+    assert_true(o.r.halved == 1.0); /* of 65 alone: the limit is not that of one bit less */
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(o.q[i], codes[i] > 64 ? 64 : codes[i] < -64 ? -64 : codes[i]);
+    }
+    brim_ctx_free(ctx);
+}
+
 /* The nearest point of a small budget is found: all points are tried. With inputs of both signs a
  * unit frees room on both rails, and they are settled one by one: near, and never better. */
 static void nearest_of_all(void **state)
@@ -96,6 +117,7 @@ static void nearest_of_all(void **state)
         struct brim_room room[4];
         double best = 1e9;
         start(ctx, &o, 3, &whole, x);
+        o.layer.least = -10;
         o.layer.qmax = 10;
         for (size_t i = 0; i < 3; i++) {
             o.was[i] = (int32_t)brim_rng_range(&rng, -10, 10);
@@ -168,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worked_example),
         cmocka_unit_test(what_fits_stays),
+        cmocka_unit_test(the_largest_code_counts),
         cmocka_unit_test(nearest_of_all),
         cmocka_unit_test(moments_help),
     };
