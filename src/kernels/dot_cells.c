@@ -37,7 +37,8 @@ static struct brim_simulate_tile tile_at(const struct brim_cell_operands *o, uns
     return (struct brim_simulate_tile){.panel = o->panel + first * BRIM_SIMULATE_LANES,
                                        .shared = shared,
                                        .rows = rows,
-                                       .count = count};
+                                       .count = count,
+                                       .stride = BRIM_SIMULATE_LANES};
 }
 
 BRIM_CLONES
@@ -366,9 +367,11 @@ static void set_register(const struct brim_dot_plan *plan, struct brim_simulate_
     t->hi = (int32_t)plan->lanes.stage[0].hi;
 }
 
-/* Values of the rows of o, [rows][32], by way of one pass: one stage, or short tiles and one more. */
+/* Values of the rows of o, `stride` apart, by way of one pass: one stage, or short tiles and one
+ * more. */
 static void one_pass(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
-                     const struct brim_cell_operands *o, unsigned rows, int32_t *value)
+                     const struct brim_cell_operands *o, unsigned rows, int32_t *value,
+                     size_t stride)
 {
     const struct brim_lane_plan *lanes = &plan->lanes;
     const uint32_t *shared[BRIM_SIMULATE_ROWS];
@@ -376,15 +379,19 @@ static void one_pass(const struct brim_dot_plan *plan, const struct brim_simulat
 
     t.tile = lanes->stage[0].tile;
     t.value = value;
+    t.stride = stride;
     set_register(plan, &t);
     v->pass[plan->passes.value](&t);
-    brim_dot_finish32(&lanes->stage[lanes->n_stages - 1], value,
-                      (size_t)rows * BRIM_SIMULATE_LANES);
+    for (unsigned r = 0; r < rows; r++) {
+        brim_dot_finish32(&lanes->stage[lanes->n_stages - 1], value + r * stride,
+                          BRIM_SIMULATE_LANES);
+    }
 }
 
 /* The same tile by tile. */
 static void many_passes(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
-                        const struct brim_cell_operands *o, unsigned rows, int32_t *value)
+                        const struct brim_cell_operands *o, unsigned rows, int32_t *value,
+                        size_t stride)
 {
     const struct brim_lane_plan *lanes = &plan->lanes;
     const size_t n = (size_t)rows * BRIM_SIMULATE_LANES;
@@ -404,7 +411,21 @@ static void many_passes(const struct brim_dot_plan *plan, const struct brim_simu
         at += count;
         end_tiles(lanes, at, reg, n);
     }
-    memcpy(value, reg[lanes->n_stages - 1], n * sizeof *value);
+    for (unsigned r = 0; r < rows; r++) {
+        memcpy(value + r * stride, reg[lanes->n_stages - 1] + (size_t)r * BRIM_SIMULATE_LANES,
+               BRIM_SIMULATE_LANES * sizeof *value);
+    }
+}
+
+void brim_cells_values_to(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                          const struct brim_cell_operands *o, unsigned rows, int32_t *value,
+                          size_t stride)
+{
+    if (plan->lanes.n_stages == 1 || plan->passes.tiles_value) {
+        one_pass(plan, v, o, rows, value, stride);
+    } else {
+        many_passes(plan, v, o, rows, value, stride);
+    }
 }
 
 void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
@@ -424,11 +445,7 @@ void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simul
         return;
     }
     int32_t *value = rows == c->rows ? c->value : few;
-    if (plan->lanes.n_stages == 1 || plan->passes.tiles_value) {
-        one_pass(plan, v, &some, rows, value);
-    } else {
-        many_passes(plan, v, &some, rows, value);
-    }
+    brim_cells_values_to(plan, v, &some, rows, value, BRIM_SIMULATE_LANES);
     for (unsigned r = 0; value == few && r < rows; r++) {
         memcpy(c->value + (size_t)row[r] * BRIM_SIMULATE_LANES,
                few + (size_t)r * BRIM_SIMULATE_LANES, BRIM_SIMULATE_LANES * sizeof *few);

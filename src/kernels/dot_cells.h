@@ -51,6 +51,11 @@ void brim_cells_totals(const struct brim_dot_plan *plan, const struct brim_simul
 void brim_cells_products(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                          const struct brim_cell_operands *o, struct brim_cells *c);
 
+/* Values of the first `rows` rows, `stride` apart: for plans that do not count nor recheck. */
+void brim_cells_values_to(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
+                          const struct brim_cell_operands *o, unsigned rows, int32_t *value,
+                          size_t stride);
+
 /* Fills value of the rows for which wanted is true. */
 void brim_cells_values(const struct brim_dot_plan *plan, const struct brim_simulate_variant *v,
                        const struct brim_cell_operands *o, const bool *wanted,

@@ -75,9 +75,16 @@ brim_status brim_dot_simulate_pack(brim_ctx *ctx, struct brim_dot_kernel *d)
                : BRIM_OK;
 }
 
+/* Shifts by a number that is not known take two instructions, and mask. */
 #define PACK_ROW(type)                                                                             \
+    if (shift == 0) {                                                                              \
+        PACK_CODES(type, 0)                                                                        \
+    } else {                                                                                       \
+        PACK_CODES(type, shift)                                                                    \
+    }
+#define PACK_CODES(type, shift)                                                                    \
     for (size_t j = 0; j < k; j++) {                                                               \
-        const uint32_t v = (uint32_t)((const type *)x)[j] << shift;                                \
+        const uint32_t v = (uint32_t)((const type *)x)[j] << (shift);                              \
                                                                                                    \
         to[j] = (v & 0xffff) | v << 16;                                                            \
     }
@@ -284,6 +291,16 @@ static bool nothing_to_count(const struct job *job, size_t output, size_t output
     return true;
 }
 
+/* Values alone are asked, and have a place of 32 outputs a row: the pass writes them there (3 % of
+ * 32 x 256 x 768). */
+static bool values_have_a_place(const struct job *job, const struct place *p)
+{
+    const struct brim_lane_plan *lanes = &job->d->plan.lanes;
+
+    return !lanes->count && !lanes->recheck && job->r->y32 != NULL && !p->lanes_are_rows &&
+           p->outputs == LANES;
+}
+
 /* Which rows' values are not told by their totals. */
 static void find_values(const struct job *job, const struct brim_cell_operands *plain,
                         const struct brim_cell_operands *scaled, struct brim_cells *c)
@@ -325,6 +342,12 @@ static void run_cells(struct job *job, const struct place *p,
 
     if (job->extremes != NULL) {
         find_extremes(job, p, plain, c);
+        return;
+    }
+    if (values_have_a_place(job, p)) {
+        brim_cells_values_to(plan, job->d->simulate, plan->passes.w_shift > 0 ? scaled : plain,
+                             c->rows, job->r->y32 + p->row0 * job->r->y_stride + p->output0,
+                             job->r->y_stride);
         return;
     }
     assert(job->counts != NULL);

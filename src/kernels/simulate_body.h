@@ -14,6 +14,7 @@
  *     vec_shift32(v, s)                     32-bit lanes >> s, arithmetic
  *     vec_dots(sum, a, b)                   optional, with VEC_DOTS: sum = saturating sum + vec_dot
  *                           a statement: v is in a register here
+ *     vec_keep(v)                           optional: v is in a register here
  *     SIMULATE_APART                        attribute of functions that must not be merged
  *     ROWS_SUM16 ROWS_RANGE16 ROWS_SUM32 ROWS_RANGE32   rows at a time, 2, 4 or 8: what registers
  *                                           allow (accumulators a row: 1, 3, 2, 6)
@@ -35,7 +36,8 @@
 #define EACH(n, DO)   EACH__(n, DO)
 
 /* Where results of row r, half 0, of this part of the panel go; half 1 is 16 lanes on. */
-#define AT(r) ((first + (r)) * BRIM_SIMULATE_LANES + part * VEC_WORDS)
+#define AT(r)    ((first + (r)) * BRIM_SIMULATE_LANES + part * VEC_WORDS)
+#define VALUE(r) (t->value + (first + (r)) * t->stride + part * VEC_WORDS)
 
 /* NAME_few and NAME_one: n rows and one row of a part of the panel. A pass is three macros of a row number, and one that names what it needs of the panel's vector `w`. */
 #define PASS_ROWS(NAME, SUFFIX, n)                                                                 \
@@ -86,6 +88,11 @@ static inline void store32(int32_t *at, VEC low, VEC high)
 
 #define SHARED(r) vec_spread(x##r + j)
 
+/* gcc 12 gives the register of a product that ends in a sum to the sum, and moves it back. */
+#ifndef vec_keep
+#    define vec_keep(v) ((void)0)
+#endif
+
 /* ---- values, 16-bit lanes ---- */
 
 #define saturate16_CONSTANTS
@@ -93,8 +100,13 @@ static inline void store32(int32_t *at, VEC low, VEC high)
 #define saturate16_OPEN(r)                                                                         \
     const uint32_t *x##r = t->shared[first + (r)];                                                 \
     VEC v##r = zero;
-#define saturate16_STEP(r)  vec_adds16(v##r, vec_mul16(w, SHARED(r)));
-#define saturate16_CLOSE(r) store16(t->value + AT(r), v##r, t->shift);
+#define saturate16_STEP(r)                                                                         \
+    {                                                                                              \
+        VEC p = vec_mul16(w, SHARED(r));                                                           \
+        vec_adds16(v##r, p);                                                                       \
+        vec_keep(p);                                                                               \
+    }
+#define saturate16_CLOSE(r) store16(VALUE(r), v##r, t->shift);
 PASS(saturate16, ROWS_SUM16)
 
 #define clamp16_CONSTANTS const VEC lo = vec_set16(t->lo), hi = vec_set16(t->hi);
@@ -104,14 +116,19 @@ PASS(saturate16, ROWS_SUM16)
     vec_adds16(v##r, vec_mul16(w, SHARED(r)));                                                     \
     vec_max16(v##r, lo);                                                                           \
     vec_min16(v##r, hi);
-#define clamp16_CLOSE(r) store16(t->value + AT(r), v##r, 0);
+#define clamp16_CLOSE(r) store16(VALUE(r), v##r, 0);
 PASS(clamp16, ROWS_SUM16)
 
 #define sum16_CONSTANTS
 #define sum16_PANEL
-#define sum16_OPEN(r)  saturate16_OPEN(r)
-#define sum16_STEP(r)  vec_add16(v##r, vec_mul16(w, SHARED(r)));
-#define sum16_CLOSE(r) store16(t->value + AT(r), v##r, 0);
+#define sum16_OPEN(r) saturate16_OPEN(r)
+#define sum16_STEP(r)                                                                              \
+    {                                                                                              \
+        VEC p = vec_mul16(w, SHARED(r));                                                           \
+        vec_add16(v##r, p);                                                                        \
+        vec_keep(p);                                                                               \
+    }
+#define sum16_CLOSE(r) store16(VALUE(r), v##r, 0);
 PASS(sum16, ROWS_SUM16)
 
 /* ---- values, 32-bit lanes ---- */
@@ -133,7 +150,7 @@ PASS(sum16, ROWS_SUM16)
         vec_max32(u##r, lo);                                                                       \
         vec_min32(u##r, hi);                                                                       \
     }
-#define clamp32_CLOSE(r) store32(t->value + AT(r), v##r, u##r);
+#define clamp32_CLOSE(r) store32(VALUE(r), v##r, u##r);
 PASS(clamp32, ROWS_SUM32)
 
 #define sum32_CONSTANTS
@@ -159,7 +176,7 @@ PASS(sum32, ROWS_SUM32)
             vec_dots(u##r, w1, x);                                                                 \
         }
 #    define saturate32_CLOSE(r)                                                                    \
-        store32(t->value + AT(r), vec_shift32(v##r, t->shift), vec_shift32(u##r, t->shift));
+        store32(VALUE(r), vec_shift32(v##r, t->shift), vec_shift32(u##r, t->shift));
 PASS(saturate32, ROWS_SUM32)
 #endif
 
@@ -175,7 +192,7 @@ PASS(saturate32, ROWS_SUM32)
     vec_min16(least##r, v##r);                                                                     \
     vec_max16(most##r, v##r);
 #define range16_CLOSE(r)                                                                           \
-    store16(t->value + AT(r), v##r, 0);                                                            \
+    store16(VALUE(r), v##r, 0);                                                                    \
     store16(t->least + AT(r), least##r, 0);                                                        \
     store16(t->most + AT(r), most##r, 0);
 PASS(range16, ROWS_RANGE16)
@@ -196,7 +213,7 @@ PASS(range16, ROWS_RANGE16)
         vec_max32(morst##r, u##r);                                                                 \
     }
 #define range32_CLOSE(r)                                                                           \
-    store32(t->value + AT(r), v##r, u##r);                                                         \
+    store32(VALUE(r), v##r, u##r);                                                                 \
     store32(t->least + AT(r), least##r, lesst##r);                                                 \
     store32(t->most + AT(r), most##r, morst##r);
 PASS(range32, ROWS_RANGE32)
@@ -275,7 +292,7 @@ PASS(products32, ROWS_RANGE32)
 #define tiles_saturate16_END(r)                                                                    \
     vec_add32(sum##r, vec_low(v##r, t->shift));                                                    \
     vec_add32(som##r, vec_high(v##r, t->shift));
-#define tiles_saturate16_CLOSE(r) store32(t->value + AT(r), sum##r, som##r);
+#define tiles_saturate16_CLOSE(r) store32(VALUE(r), sum##r, som##r);
 TILES(tiles_saturate16, ROWS_RANGE16)
 
 #define tiles_sum16_PANEL

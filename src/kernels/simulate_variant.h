@@ -36,7 +36,8 @@ struct brim_simulate_tile {
     unsigned
         shift; /* SATURATE, TILES: operands are scaled by 2^shift together, results are scaled back */
     int32_t lo, hi; /* CLAMP: the register's rails */
-    int32_t *value; /* [rows][32] what the registers hold at the end */
+    int32_t *value; /* [rows][32] what the registers hold at the end, rows `stride` apart */
+    size_t stride;
     int32_t *least; /* RANGE, PRODUCTS: [rows][32] least and greatest, 0 included */
     int32_t *most;
     int32_t *tile_least; /* TILES_RANGE: of the totals of tiles */

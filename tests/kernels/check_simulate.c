@@ -9,6 +9,7 @@
 #define LANES      BRIM_SIMULATE_LANES
 #define WORDS      BRIM_SIMULATE_WORDS
 #define MOST_COUNT 3000
+#define CANARY     0x5a5a5a5a
 
 static const char *const pass_name[BRIM_SIMULATE_PASSES] = {[BRIM_SATURATE16] = "saturate16",
                                                             [BRIM_SATURATE32] = "saturate32",
@@ -212,9 +213,10 @@ static void check_lane(struct check *c, enum brim_simulate_pass pass,
         }
         return;
     }
-    if (has_value(pass) && t->value[i] != s.value) {
-        check_fail(c, "row %zu lane %zu holds %d, expected %lld", i / LANES, i % LANES,
-                   (int)t->value[i], (long long)s.value);
+    const int32_t value = t->value[i / LANES * t->stride + i % LANES];
+    if (has_value(pass) && value != s.value) {
+        check_fail(c, "row %zu lane %zu holds %d, expected %lld", i / LANES, i % LANES, (int)value,
+                   (long long)s.value);
     }
     if (pass == BRIM_TILES_RANGE32 &&
         (t->tile_least[i] != s.tile_least || t->tile_most[i] != s.tile_most)) {
@@ -226,6 +228,28 @@ static void check_lane(struct check *c, enum brim_simulate_pass pass,
         check_fail(c, "row %zu lane %zu went from %d to %d, expected %lld to %lld", i / LANES,
                    i % LANES, (int)t->least[i], (int)t->most[i], (long long)s.least,
                    (long long)s.most);
+    }
+}
+
+/* Values of rows that may lie apart. */
+static void make_values(struct check *c, struct brim_simulate_tile *t)
+{
+    t->stride = LANES + (check_once_in(c, 2) ? (size_t)check_range(c, 1, 2 * LANES) : 0);
+    const size_t n = (t->rows - 1) * t->stride + LANES;
+
+    t->value = check_buffer(c, "values", n * sizeof *t->value, sizeof *t->value);
+    for (size_t i = 0; i < n; i++) {
+        t->value[i] = CANARY;
+    }
+}
+
+static void check_between_rows(struct check *c, const struct brim_simulate_tile *t)
+{
+    for (size_t i = 0; i < (t->rows - 1) * t->stride; i++) {
+        if (i % t->stride >= LANES && t->value[i] != CANARY) {
+            check_fail(c, "values of row %zu: wrote beyond them, at %zu", i / t->stride,
+                       i % t->stride);
+        }
     }
 }
 
@@ -268,7 +292,7 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
         check_seal(c, row);
         shared[r] = row;
     }
-    t.value = check_buffer(c, "values", n * sizeof *t.value, sizeof *t.value);
+    make_values(c, &t);
     t.least = check_buffer(c, "least", n * sizeof *t.least, sizeof *t.least);
     t.most = check_buffer(c, "most", n * sizeof *t.most, sizeof *t.most);
     t.tile_least = check_buffer(c, "tile_least", n * sizeof *t.tile_least, sizeof *t.tile_least);
@@ -288,6 +312,7 @@ static void check_pass(struct check *c, const struct brim_simulate_variant *v,
     for (size_t i = 0; i < n; i++) {
         check_lane(c, pass, &t, i);
     }
+    check_between_rows(c, &t);
 }
 
 static void check_interleave(struct check *c, const struct brim_simulate_variant *v)

@@ -4,7 +4,7 @@
 
 #include "base/cpu.h"
 
-enum { LANES = BRIM_SIMULATE_LANES, ROWS = BRIM_SIMULATE_ROWS, CANARY = 0x5a5a5a5a };
+enum { LANES = BRIM_SIMULATE_LANES, ROWS = BRIM_SIMULATE_ROWS, APART = 5, CANARY = 0x5a5a5a5a };
 
 /* Operands that a pass's contract allows: |panel| <= w, |shared| <= x, multiples of unit. */
 struct operands {
@@ -47,7 +47,7 @@ struct case_ {
     uint32_t *x[ROWS];
     const uint32_t *shared[ROWS];
     /* value, least, most, of tiles' totals least and most; of reference and variant */
-    int32_t result[5][2][(ROWS + 1) * LANES];
+    int32_t result[5][2][(ROWS + 2) * LANES];
 };
 
 static void fill_case(brim_ctx *ctx, struct brim_rng *rng, const struct operands *o, size_t count,
@@ -85,6 +85,7 @@ static void run_case(const struct brim_simulate_variant *v, enum brim_simulate_p
                                          .lo = -o->rail,
                                          .hi = o->rail - 1,
                                          .value = c->result[0][side],
+                                         .stride = LANES + count % 2 * APART,
                                          .least = c->result[1][side],
                                          .most = c->result[2][side],
                                          .tile_least = c->result[3][side],

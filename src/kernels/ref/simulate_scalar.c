@@ -14,6 +14,12 @@ static int64_t product(const struct brim_simulate_tile *t, size_t row, size_t la
     return (int64_t)t->panel[j * LANES + 2 * word + half] * shared;
 }
 
+/* Of a row's lanes, one row after another, the i-th. */
+static int32_t *value_of(const struct brim_simulate_tile *t, size_t i)
+{
+    return t->value + i / LANES * t->stride + i % LANES;
+}
+
 static int64_t modulo(int64_t v, unsigned width)
 {
     const uint64_t half = UINT64_C(1) << (width - 1);
@@ -39,7 +45,7 @@ static void clamp(const struct brim_simulate_tile *t, unsigned width, int64_t lo
         for (size_t j = 0; j < t->count; j++) {
             v = brim_clip_i64(v + modulo(product(t, i / LANES, i % LANES, j), width), lo, hi);
         }
-        t->value[i] = (int32_t)scale_back(v, t->shift);
+        *value_of(t, i) = (int32_t)scale_back(v, t->shift);
     }
 }
 
@@ -66,7 +72,7 @@ static void sum(const struct brim_simulate_tile *t, unsigned width)
         for (size_t j = 0; j < t->count; j++) {
             v += product(t, i / LANES, i % LANES, j);
         }
-        t->value[i] = (int32_t)modulo(v, width);
+        *value_of(t, i) = (int32_t)modulo(v, width);
     }
 }
 
@@ -90,7 +96,7 @@ static void range(const struct brim_simulate_tile *t, int64_t lo, int64_t hi)
             least = brim_min_i64(least, v);
             most = brim_max_i64(most, v);
         }
-        t->value[i] = (int32_t)v;
+        *value_of(t, i) = (int32_t)v;
         t->least[i] = (int32_t)least;
         t->most[i] = (int32_t)most;
     }
@@ -135,7 +141,7 @@ static void tiles(const struct brim_simulate_tile *t, bool saturate)
                 v = 0;
             }
         }
-        t->value[i] = (int32_t)modulo(sum, 32);
+        *value_of(t, i) = (int32_t)modulo(sum, 32);
     }
 }
 

@@ -25,6 +25,7 @@
 #define vec_set32(v)      _mm256_set1_epi32(v)
 #define vec_store(p, v)   _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define vec_mul16         _mm256_mullo_epi16
+#define vec_keep(v)       __asm__ volatile("" : : "x"(v))
 #define vec_add16(v, a)   IN_PLACE("vpaddw", v, a)
 #define vec_adds16(v, a)  IN_PLACE("vpaddsw", v, a)
 #define vec_min16(v, a)   IN_PLACE("vpminsw", v, a)

@@ -25,6 +25,7 @@
 #define vec_set32(v)      _mm512_set1_epi32(v)
 #define vec_store(p, v)   _mm512_storeu_si512(p, v)
 #define vec_mul16         _mm512_mullo_epi16
+#define vec_keep(v)       __asm__ volatile("" : : "v"(v))
 #define vec_add16(v, a)   IN_PLACE("vpaddw", v, a)
 #define vec_adds16(v, a)  IN_PLACE("vpaddsw", v, a)
 #define vec_min16(v, a)   IN_PLACE("vpminsw", v, a)
