@@ -73,7 +73,13 @@ void brim_optq_setup(const struct brim_layer *layer, struct brim_sweep *s);
 void brim_qronos_setup(const struct brim_layer *layer, struct brim_sweep *s);
 void brim_solver_setup(const struct brim_layer *layer, struct brim_sweep *s);
 
-/* Every channel at out->scale, rounded by the solver under NONE or AXE. */
+/* Every channel rounded by the solver under NONE or AXE: at out->scale, */
+BRIM_NODISCARD brim_status brim_solve_at_scale(const struct brim_layer *layer, brim_budget budget,
+                                               brim_layer_solution *out);
+/* RTN: at the scale from out->scale up that loses least, which replaces it, */
+BRIM_NODISCARD brim_status brim_solve_nearest(const struct brim_layer *layer, brim_budget budget,
+                                              brim_layer_solution *out);
+/* the one or the other as the solver asks. */
 BRIM_NODISCARD brim_status brim_solve_plain(const struct brim_layer *layer, brim_budget budget,
                                             brim_layer_solution *out);
 /* Projection and truncation. */

@@ -163,13 +163,21 @@ static brim_status plain_chunk(void *arg, size_t chunk, int worker)
     return status;
 }
 
-brim_status brim_solve_plain(const struct brim_layer *layer, brim_budget budget,
-                             brim_layer_solution *out)
+brim_status brim_solve_at_scale(const struct brim_layer *layer, brim_budget budget,
+                                brim_layer_solution *out)
 {
     struct plain_task task = {layer, budget, out};
 
     return brim_parallel_for(layer->ctx, (layer->n + PLAIN_LANES - 1) / PLAIN_LANES, plain_chunk,
                              &task);
+}
+
+brim_status brim_solve_plain(const struct brim_layer *layer, brim_budget budget,
+                             brim_layer_solution *out)
+{
+    return layer->par.solver == BRIM_SOLVER_RTN && !layer->par.vector.published_order
+               ? brim_solve_nearest(layer, budget, out)
+               : brim_solve_at_scale(layer, budget, out);
 }
 
 float brim_layer_scale(double largest, int64_t code)

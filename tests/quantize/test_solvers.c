@@ -194,6 +194,26 @@ static void blocked_is_unblocked(void **state)
     brim_ctx_free(ctx);
 }
 
+/* The example in the head of rtn.c. */
+static void nearest_chooses_its_scale(void **state)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    const float w[2] = {1.0F, 0.5F};
+    const double h[4] = {1, 1, 1, 1};
+    const brim_layer_problem p = {.n = 1, .k = 2, .w = w, .h = h, .x_max = 255};
+    const brim_solve_params params = layer_params(BRIM_SOLVER_RTN, BRIM_BUDGET_NONE, 4);
+    int16_t codes[2];
+    float scale[1];
+    brim_layer_solution s = {.codes = codes, .scale = scale};
+
+    (void)state;
+    ASSERT_OK(ctx, brim_solve_layer(ctx, &p, &params, &s));
+    assert_true(fabs((double)scale[0] - 0.15) < 1e-7);
+    assert_memory_equal(codes, ((int16_t[]){7, 3}), sizeof codes);
+    assert_true(s.rel_error < 1e-9);
+    brim_ctx_free(ctx);
+}
+
 /* Oracle 14 and 15: on average the solvers that carry errors beat rounding. */
 static void carrying_beats_rounding(void **state)
 {
@@ -301,6 +321,7 @@ int main(void)
         cmocka_unit_test(diagonal_is_rounding),
         cmocka_unit_test(gpfq_is_residual_form),
         cmocka_unit_test(blocked_is_unblocked),
+        cmocka_unit_test(nearest_chooses_its_scale),
         cmocka_unit_test(carrying_beats_rounding),
         cmocka_unit_test(qronos_without_mismatch),
         cmocka_unit_test(odd_sizes),
