@@ -128,10 +128,11 @@ typedef struct brim_quantize_params {
                               model's input or give its output; 2..8, 0 = as the rest (default) */
     bool act_symmetric; /**< signed codes with zero point 0 for inputs that can be negative; default
                            asymmetric */
-    brim_range_method range; /**< default MSE below 7 bits, MAX otherwise when `range_auto` */
-    bool range_auto;         /**< default true */
-    double percentile;       /**< for PERCENTILE, default 99.999 */
-    bool bias_correction;    /**< default true */
+    /** With `range_auto` MSE below 7 bits and for scales found at run time, else MAX. */
+    brim_range_method range;
+    bool range_auto;      /**< default true */
+    double percentile;    /**< for PERCENTILE, default 99.999 */
+    bool bias_correction; /**< default true */
     /** Default: nothing is pruned. Layers that read the model's own input, and those with fewer than
      *  two groups of inputs, are never pruned. */
     brim_prune_params prune;

@@ -297,8 +297,10 @@ static brim_status choose_grids(struct brim_flow *f, struct brim_flow_layer *l,
     for (size_t i = 0; i < n; i++) {
         const unsigned codes = l->abits != 0 ? 1U << l->abits : choices[i];
         brim_range_method method = p->range;
+        const bool at_run_time =
+            vector_inputs(f, l, a) && p->vector_inputs == BRIM_VECTOR_INPUTS_DYNAMIC;
         if (p->range_auto) {
-            method = codes < 128 ? BRIM_RANGE_MSE : BRIM_RANGE_MAX;
+            method = codes < 128 || at_run_time ? BRIM_RANGE_MSE : BRIM_RANGE_MAX;
         }
         const brim_status s = brim_calibrate_grid(f->ctx, a, codes, method, p->percentile,
                                                   p->act_symmetric, &l->grid[l->n_grids++]);
@@ -307,8 +309,7 @@ static brim_status choose_grids(struct brim_flow *f, struct brim_flow_layer *l,
         }
         if (vector_inputs(f, l, a)) {
             BRIM_TRY(brim_calibrate_vectors(&f->arena, a, l->vector, p->solve.vector.scale_bits,
-                                            p->vector_inputs == BRIM_VECTOR_INPUTS_DYNAMIC,
-                                            &l->grid[i]));
+                                            at_run_time, method, &l->grid[i]));
         }
     }
     return BRIM_OK;

@@ -39,12 +39,13 @@ BRIM_NODISCARD brim_status brim_calibrate_grid(brim_ctx *ctx, const struct brim_
                                                struct brim_grid *grid);
 
 /* Integer scales for vectors of `vector` channels (dividing them) instead of one scale: their own,
- * covering what was seen, in `arena`, or, `at_run_time`, a scale for the greatest of them from what
- * `grid`, filled by brim_calibrate_grid(), covers. Signed codes are symmetric. */
+ * covering what `grid`, filled by brim_calibrate_grid(), covers, in `arena`; or, `at_run_time`, a
+ * scale for the greatest of them from the same, or with the least expected error where `method` is
+ * MSE. Signed codes are symmetric. */
 BRIM_NODISCARD brim_status brim_calibrate_vectors(struct brim_arena *arena,
                                                   const struct brim_activation *a, size_t vector,
                                                   unsigned scale_bits, bool at_run_time,
-                                                  struct brim_grid *grid);
+                                                  brim_range_method method, struct brim_grid *grid);
 
 /* Second moments of one dot layer, per group, in K order: h = X~ X~^T, g[i][j] = sum x~_i x_j, with
  * X~ = scale * (code - zero) of the quantized prefix's input and X the float network's. */

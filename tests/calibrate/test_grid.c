@@ -152,6 +152,46 @@ static void mse_clips_each_side_on_its_own(void **state)
     assert_true(symmetric.zero == 0 && symmetric.scale < 1.0f);
 }
 
+static float layer_scale(const struct brim_activation *a, size_t vector, unsigned scale_bits,
+                         brim_range_method method)
+{
+    brim_ctx *ctx = testing_ctx(1);
+    struct brim_arena arena;
+    struct brim_grid g;
+
+    brim_arena_init(&arena, ctx);
+    ASSERT_OK(ctx, brim_calibrate_grid(ctx, a, 16, method, 99.0, false, &g));
+    ASSERT_OK(ctx, brim_calibrate_vectors(&arena, a, vector, scale_bits, true, method, &g));
+    assert_true(g.code == NULL && g.lo == 0 && g.hi == 15 && g.zero == 0);
+    brim_arena_free(&arena);
+    brim_ctx_free(ctx);
+    return g.scale;
+}
+
+/* 0 to 10 evenly and one at 100. Short vectors seldom hold the outlier, so that with enough integer
+ * scales nothing needs to be cut off for the rest; where scales are few, or vectors long, it is. */
+static void scales_at_run_time_reach_as_far_as_pays(void **state)
+{
+    float channel_max[1] = {100.0f};
+    double v[101];
+    (void)state;
+
+    for (int i = 0; i < 101; i++) {
+        v[i] = i * 0.1;
+    }
+    struct brim_activation a = seen(v, 101, 1000);
+    bins[6400] = 1;
+    a.max = 100.0;
+    a.channels = 1;
+    a.channel_max = channel_max;
+    const float all = (float)(100.0 / (15.0 * 15.0));
+    assert_true(layer_scale(&a, 16, 4, BRIM_RANGE_MAX) == all);
+    const float few = layer_scale(&a, 16, 4, BRIM_RANGE_MSE);
+    const float many = layer_scale(&a, 16, 10, BRIM_RANGE_MSE) * 1023.0f / 15.0f;
+    const float longer = layer_scale(&a, 128, 10, BRIM_RANGE_MSE) * 1023.0f / 15.0f;
+    assert_true(many > few && few > 0.099f * all && longer <= many);
+}
+
 static void nonsense_is_refused(void **state)
 {
     const double v[] = {1};
@@ -181,6 +221,7 @@ int main(void)
         cmocka_unit_test(all_zeros_and_tiny_values_give_a_usable_scale),
         cmocka_unit_test(mse_and_percentile_leave_a_lone_outlier_out),
         cmocka_unit_test(mse_clips_each_side_on_its_own),
+        cmocka_unit_test(scales_at_run_time_reach_as_far_as_pays),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
