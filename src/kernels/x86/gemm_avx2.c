@@ -38,6 +38,14 @@ static inline __m256i step_lane(__m256i sum, __m256i x, __m256i w)
     return sum;
 }
 
+static inline __m256i first_lane(__m256i x, __m256i w)
+{
+    __m256i sum;
+
+    __asm__ volatile("vpmaddubsw %2, %1, %0" : "=x"(sum) : "x"(x), "x"(w));
+    return sum;
+}
+
 /* The ones are in memory: in a register, they would take a sum's. */
 static inline __m256i widen(__m256i sum)
 {
@@ -60,6 +68,17 @@ static inline __m256i step_pair(__m256i sum, __m256i x, __m256i w)
     return sum;
 }
 
+static inline __m256i first_pair(__m256i x, __m256i w)
+{
+    __m256i sum;
+
+    __asm__ volatile("vpmaddubsw %2, %1, %0\n\t"
+                     "vpmaddwd %3, %0, %0"
+                     : "=&x"(sum)
+                     : "x"(x), "x"(w), "x"(_mm256_set1_epi16(1)));
+    return sum;
+}
+
 static inline __m256i step_wide(__m256i sum, __m256i x, __m256i w)
 {
     __m256i product;
@@ -74,6 +93,7 @@ static inline __m256i step_wide(__m256i sum, __m256i x, __m256i w)
 #define TILE            lane_tile
 #define ROWS            6
 #define STEP(sum, x, w) step_lane(sum, x, w)
+#define FIRST(x, w)     first_lane(x, w)
 #define WIDEN(sum)      widen(sum)
 #include "kernels/x86/gemm_tile.h"
 #undef ROWS
@@ -81,6 +101,7 @@ static inline __m256i step_wide(__m256i sum, __m256i x, __m256i w)
 #define TILE            pair_tile
 #define ROWS            5
 #define STEP(sum, x, w) step_pair(sum, x, w)
+#define FIRST(x, w)     first_pair(x, w)
 #include "kernels/x86/gemm_tile.h"
 #undef ROWS
 
