@@ -370,6 +370,11 @@ void brim_weights_codes(const struct brim_weights *w, int16_t *codes, float *sca
     }
 }
 
+const float *brim_weights_scales(const struct brim_weights *w)
+{
+    return w->kind != BRIM_WEIGHTS_FREE ? w->scale : NULL;
+}
+
 const float *brim_weights_latent(const struct brim_weights *w)
 {
     return w->v->value;

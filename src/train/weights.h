@@ -51,6 +51,8 @@ void brim_weights_settle(struct brim_weights *w);
 
 /* Codes and scales of the last forward; caller's storage [n][k], [n]. FLOAT has none. */
 void brim_weights_codes(const struct brim_weights *w, int16_t *codes, float *scale);
+/* [n] scales of the last forward; NULL: FLOAT has none. */
+const float *brim_weights_scales(const struct brim_weights *w);
 /* The latent weights [n][k] that magnitudes are taken of when pruning. */
 const float *brim_weights_latent(const struct brim_weights *w);
 

@@ -200,6 +200,12 @@ static void autoencoders_learn_their_input(void **state)
     assert_float_equal((float)j.report->accuracy, -1.0f, 0);
     assert_true(j.report->mse < j.report->epochs[0].mse);
     assert_float_equal((float)j.report->mse, (float)j.report->epochs[j.report->best].mse, 1e-4f);
+    /* what is written computes what was validated: codes, scales, and biases in units of both */
+    j.p.method = BRIM_TRAIN_QAT;
+    j.p.wbits = j.p.abits = 3;
+    j.p.edge_bits = 0;
+    train(&j);
+    assert_float_equal((float)j.report->mse, (float)j.report->epochs[j.report->best].mse, 1e-7f);
     close_job(&j);
 }
 

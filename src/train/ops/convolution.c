@@ -93,10 +93,9 @@ static brim_status forward(struct brim_network *net, struct brim_net_op *op,
 {
     struct convolution *s = op->state;
     float *x = brim_weighted_input(op, &s->weighted, call);
-    const float *bias = s->weighted.bias != NULL ? s->weighted.bias->value : NULL;
 
     fill_up(net, call, op->in[0]->size, x);
-    return brim_dnnl_conv_forward(s->dnnl, call->worker, x, bias,
+    return brim_dnnl_conv_forward(s->dnnl, call->worker, x, s->weighted.rounded,
                                   brim_net_at(op->out->data, op->out, call))
                ? BRIM_OK
                : fail(net, op);

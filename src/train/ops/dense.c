@@ -43,11 +43,11 @@ static brim_status forward(struct brim_network *net, struct brim_net_op *op,
     float *y = brim_net_at(op->out->data, op->out, call);
 
     (void)net;
-    for (size_t i = 0; w->bias != NULL && i < call->count; i++) {
-        memcpy(y + i * n, w->bias->value, n * sizeof *y);
+    for (size_t i = 0; w->rounded != NULL && i < call->count; i++) {
+        memcpy(y + i * n, w->rounded, n * sizeof *y);
     }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)call->count, (blasint)n,
-                (blasint)k, 1, x, (blasint)k, w->w, (blasint)k, w->bias != NULL ? 1 : 0, y,
+                (blasint)k, 1, x, (blasint)k, w->w, (blasint)k, w->rounded != NULL ? 1 : 0, y,
                 (blasint)n);
     return BRIM_OK;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/intops.h"
 #include "graph/layout.h"
 
 static brim_status find_dot(struct brim_network *net, struct brim_net_op *op,
@@ -46,6 +47,10 @@ static brim_status make_room(struct brim_network *net, const struct brim_net_op 
         if (w->bias == NULL) {
             return BRIM_ERR_NOMEM;
         }
+        w->rounded = brim_arena_zalloc(&net->arena, w->dot->n, sizeof *w->rounded);
+        if (w->rounded == NULL) {
+            return BRIM_ERR_NOMEM;
+        }
         memcpy(w->bias->value, w->dot->bias, w->dot->n * sizeof(float));
     }
     return BRIM_OK;
@@ -65,12 +70,33 @@ brim_status brim_weighted_create(struct brim_network *net, struct brim_net_op *o
     return make_room(net, op, w);
 }
 
+/* A bias enters the accumulator in units of x_scale * w_scale, and is rounded to those; its gradient
+ * goes straight through. */
+static void round_bias(struct brim_weighted *w)
+{
+    const float *scale = w->inputs != NULL ? brim_weights_scales(w->weights) : NULL;
+
+    if (scale == NULL) {
+        memcpy(w->rounded, w->bias->value, w->dot->n * sizeof *w->rounded);
+        return;
+    }
+    for (size_t i = 0; i < w->dot->n; i++) {
+        const float unit = w->inputs->grid.scale * scale[i];
+        const double code = unit > 0.0F ? brim_rint((double)w->bias->value[i] / (double)unit) : 0.0;
+        w->rounded[i] = unit * (float)code;
+    }
+}
+
 brim_status brim_weighted_prepare(struct brim_weighted *w)
 {
     if (w->inputs != NULL) {
         brim_inputs_refresh(w->inputs);
     }
-    return brim_weights_forward(w->weights, w->w);
+    BRIM_TRY(brim_weights_forward(w->weights, w->w));
+    if (w->bias != NULL) {
+        round_bias(w);
+    }
+    return BRIM_OK;
 }
 
 float *brim_weighted_read(const struct brim_net_op *op, const struct brim_weighted *w,

@@ -10,6 +10,7 @@ struct brim_weighted {
     struct brim_weights *weights;
     struct brim_inputs *inputs; /* NULL: the input as it is */
     struct brim_param *bias;    /* [n]; NULL: none */
+    float *rounded;             /* [n] of this pass: what the product adds; NULL: none */
     float *w, *dw;              /* [n][k] of this pass, K order */
     float *quantized;           /* [shards * shard][size of the input], of the last forward pass */
     double *part;               /* [shards] gradient of the input's scale */
