@@ -12,7 +12,7 @@ struct options {
         *history, *config;
     int64_t method, norm, init, wbits, abits, input_bits, edge_bits, epochs, float_epochs, batch,
         schedule, optimizer, calib, prune_stages, prune_epochs, prune_block;
-    double rate, warmup, weight_decay, smoothing, penalty;
+    double rate, float_rate, warmup, weight_decay, smoothing, penalty;
     bool fold_batchnorm, prune_last, resume;
     struct cli_list layers;
 };
@@ -82,6 +82,13 @@ static const struct cli_option options[] = {
      .lo = 0,
      .hi = 1000,
      .help = "learning rate (default 0.001)"},
+    {.name = "float-lr",
+     .kind = CLI_REAL,
+     .value = "RATE",
+     .offset = FIELD(float_rate),
+     .lo = 0,
+     .hi = 1000,
+     .help = "learning rate of what is trained in float before that (default: that of --lr)"},
     {.name = "schedule",
      .kind = CLI_CHOICE,
      .value = "cosine|step",
@@ -340,11 +347,12 @@ static int check_method(const struct options *o)
     if (o->method != BRIM_TRAIN_FLOAT && o->fold_batchnorm) {
         return cli_usage(&verb_train, "--fold-batchnorm is for --method float: others always fold");
     }
-    if (o->method == BRIM_TRAIN_FLOAT &&
-        (o->datapath != NULL || o->layers.n > 0 || o->init != 0 || o->float_epochs > 0)) {
-        return cli_usage(&verb_train,
-                         "--datapath, --layer, --init and --float-epochs need a --method "
-                         "other than float");
+    if (o->method == BRIM_TRAIN_FLOAT && (o->datapath != NULL || o->layers.n > 0 || o->init != 0 ||
+                                          o->float_epochs > 0 || o->float_rate > 0.0)) {
+        return cli_usage(
+            &verb_train,
+            "--datapath, --layer, --init, --float-epochs and --float-lr need a --method "
+            "other than float");
     }
     if (o->norm != 0 && o->method != BRIM_TRAIN_A2Q && o->method != BRIM_TRAIN_A2Q_PLUS) {
         return cli_usage(&verb_train, "--norm needs --method a2q or a2q+");
@@ -361,6 +369,7 @@ static int fill_params(struct cli *cli, const struct options *o, struct cli_over
     p->float_epochs = (size_t)o->float_epochs;
     p->batch = (size_t)o->batch;
     p->rate = o->rate;
+    p->float_rate = o->float_rate;
     p->warmup = o->warmup;
     p->schedule = (brim_train_schedule)o->schedule;
     p->optimizer = (brim_train_optimizer)o->optimizer;

@@ -77,6 +77,7 @@ typedef struct brim_train_params {
     size_t batch;        /**< samples of a step, 1..65536; default 64. The last, shorter batch of an
                                  epoch is left out; the next epoch has another order */
     double rate;         /**< learning rate; default 0.001 */
+    double float_rate;   /**< of what quantized methods train in float; default 0: as `rate` */
     brim_train_schedule schedule; /**< default COSINE; begins anew with each phase and stage */
     double warmup; /**< epochs, or a share of one, in which the rate rises to it; in each phase and
                         stage; default 0 */

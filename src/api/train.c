@@ -43,6 +43,9 @@ static brim_status check_numbers(brim_ctx *ctx, const brim_train_params *p)
     if (p->batch < 1 || p->batch > 65536) {
         return brim_fail(ctx, BRIM_ERR_ARG, "batch: %zu, expected 1..65536", p->batch);
     }
+    if (!(p->float_rate >= 0.0 && p->float_rate <= 1e3)) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "float rate: %g, expected 0 or above", p->float_rate);
+    }
     if (!(p->rate > 0.0 && p->rate <= 1e3) || !(p->weight_decay >= 0.0 && p->weight_decay <= 1e3) ||
         !(p->warmup >= 0.0 && p->warmup <= 1e5) || !(p->penalty >= 0.0 && p->penalty <= 1e6)) {
         return brim_fail(
@@ -74,9 +77,9 @@ static brim_status check_choices(brim_ctx *ctx, const brim_train_params *p)
                          (int)p->method, (int)p->norm, (int)p->init, (int)p->optimizer,
                          (int)p->schedule);
     }
-    if (p->method == BRIM_TRAIN_FLOAT && p->float_epochs > 0) {
+    if (p->method == BRIM_TRAIN_FLOAT && (p->float_epochs > 0 || p->float_rate > 0.0)) {
         return brim_fail(ctx, BRIM_ERR_ARG,
-                         "float epochs: are those of quantized methods, expected 0");
+                         "float epochs and their rate: are for quantized methods, expected 0");
     }
     if (p->method == BRIM_TRAIN_PQS &&
         (p->prune.keep < 1 || p->prune.keep >= p->prune.group || p->prune.group > 64 ||

@@ -48,12 +48,13 @@ static brim_status describe(struct brim_train_flow *f, const struct brim_graph *
     brim_datapath_print(&p->datapath, datapath);
     BRIM_TRY(brim_buffer_printf(
         b,
-        "%d %zu %zu %zu %a %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d|",
-        (int)p->method, p->epochs, p->float_epochs, p->batch, p->rate, p->warmup, (int)p->schedule,
-        (int)p->optimizer, p->weight_decay, p->smoothing, p->augment == NULL ? "" : p->augment,
-        p->distill, p->temperature, (int)p->norm, (int)p->norm_auto, (int)p->init, p->wbits,
-        p->abits, p->input_bits, p->edge_bits, datapath, p->penalty, p->calib, p->prune.keep,
-        p->prune.group, p->prune.block, p->prune_stages, p->prune_epochs, (int)p->prune_last));
+        "%d %zu %zu %zu %a %a %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d|",
+        (int)p->method, p->epochs, p->float_epochs, p->batch, p->rate, p->float_rate, p->warmup,
+        (int)p->schedule, (int)p->optimizer, p->weight_decay, p->smoothing,
+        p->augment == NULL ? "" : p->augment, p->distill, p->temperature, (int)p->norm,
+        (int)p->norm_auto, (int)p->init, p->wbits, p->abits, p->input_bits, p->edge_bits, datapath,
+        p->penalty, p->calib, p->prune.keep, p->prune.group, p->prune.block, p->prune_stages,
+        p->prune_epochs, (int)p->prune_last));
     BRIM_TRY(brim_buffer_printf(b, "%llu %zu %zu|", (unsigned long long)f->ctx->params.seed,
                                 brim_data_count(f->data), brim_data_count(f->val)));
     for (size_t i = 0; i < p->n_overrides; i++) {
@@ -200,6 +201,7 @@ static brim_status run_all(struct brim_train_flow *f, size_t first, size_t last)
             BRIM_TRY(brim_train_prune(f, s->zeros));
             BRIM_TRY(brim_fit_look(&f->fit, s->phase));
         }
+        f->fit.rate = s->quantized || f->p->float_rate <= 0.0 ? f->p->rate : f->p->float_rate;
         BRIM_TRY(brim_fit_run(&f->fit, s->phase, s->epochs));
     }
     return BRIM_OK;

@@ -239,7 +239,7 @@ static brim_status train_batch(struct brim_fit *f, size_t epochs, double *rate)
     for (size_t i = 0; i < f->n_weights && f->p->penalty > 0.0; i++) {
         (void)brim_weights_penalty(f->weights[i], f->p->penalty);
     }
-    *rate = brim_schedule_rate(f->p->schedule, f->p->rate, f->epoch * per_epoch + f->batch,
+    *rate = brim_schedule_rate(f->p->schedule, f->rate, f->epoch * per_epoch + f->batch,
                                (uint64_t)epochs * per_epoch,
                                (uint64_t)(f->p->warmup * (double)per_epoch));
     BRIM_TRY(brim_optimizer_step(&f->optimizer, *rate));

@@ -57,6 +57,7 @@ struct brim_fit {
     /* of the stint */
     uint64_t stint, epoch, batch; /* its number; epochs of it and batches of that epoch finished */
     double loss;                  /* sum over those batches */
+    double rate;                  /* learning rate at its top */
 };
 
 /* A network to train: fills what depends on it. Everything above it in the struct, net, teacher, params
@@ -66,7 +67,7 @@ void brim_fit_close(struct brim_fit *f);
 
 /* Validate as it is, and add that to the history as a candidate for the best. */
 BRIM_NODISCARD brim_status brim_fit_look(struct brim_fit *f, const char *phase);
-/* Train up to `epochs` epochs of stint f->stint, of which f->epoch and f->batch are done already. */
+/* Train up to `epochs` epochs of stint f->stint at f->rate, of which f->epoch and f->batch are done already. */
 BRIM_NODISCARD brim_status brim_fit_run(struct brim_fit *f, const char *phase, size_t epochs);
 /* Another stint: nothing is done, nothing is best, the optimizer has no past. */
 void brim_fit_begin(struct brim_fit *f, uint64_t stint);

@@ -341,6 +341,7 @@ static void pruned_groups_stay_pruned(void **state)
     open_job(&j, "cnn:1x12x12-c8-c12s2-p-4", 2);
     j.p.method = BRIM_TRAIN_PQS;
     j.p.float_epochs = 2;
+    j.p.float_rate = 3 * j.p.rate;
     j.p.epochs = 2;
     j.p.prune.keep = 2;
     j.p.prune.group = 8;
@@ -369,6 +370,8 @@ static void pruned_groups_stay_pruned(void **state)
         brim_dots_free(&dots);
     }
     assert_string_equal(j.report->epochs[0].phase, "float");
+    assert_true(j.report->epochs[1].rate > j.p.rate); /* halfway down from three times that */
+    assert_true(j.report->epochs[j.report->n_epochs - 2].rate < j.p.rate);
     assert_string_equal(j.report->epochs[3].phase, "prune");
     close_job(&j);
 }
@@ -405,6 +408,7 @@ static void recipe(struct job *j, size_t which)
     if (which == 1) {
         j->p.method = BRIM_TRAIN_A2Q_PLUS;
         j->p.float_epochs = 1;
+        j->p.float_rate = 0.003;
         j->p.init = BRIM_INIT_QUANTIZE;
         set_datapath(j, "16");
     } else if (which == 2) {

@@ -30,7 +30,7 @@ done
 expect 0 "$brim" train float-mlp.onnx -o q.onnx $common --method qat -w 4 -a 4 --distill 0.5:3 --layer 'fc2:wbits=6' --json
 stdout_has '"wbits": 6'
 expect 0 "$brim" train --arch cnn:1x28x28-c4s2-c8s2-p-10 -o q.onnx $common --method pqs --prune 2:4 --prune-stages 2 \
-    --prune-epochs 1 --float-epochs 1
+    --prune-epochs 1 --float-epochs 1 --float-lr 2e-3
 stdout_has '^conv2 .* 0\.[5-9][0-9]*$'
 no_temporaries
 
