@@ -29,6 +29,8 @@ bad 3 "layer 'conv'" quantize float.onnx -o out.onnx --calib "$calib" --datapath
 bad 1 '/nowhere/out.onnx: cannot write' quantize float.onnx -o /nowhere/out.onnx --calib "$calib"
 mkdir folder
 bad 1 'folder: cannot write (is a folder)' quantize float.onnx -o folder --calib "$calib"
+bad 1 'no stage of the datapath but the last has tiles of 16 products, the vectors' quantize "$here/../../examples/glyphs/glyphs.onnx" \
+    -o out.onnx --calib "$calib" --vector 16 --datapath 12/8,24
 bad 1 'already' quantize qdq.onnx -o out.onnx --calib "$calib"
 expect 1 sh -c "'$brim' help >/dev/full"
 stderr_has 'standard output'
