@@ -20,7 +20,11 @@
  * pass, one tile's at a time. */
 #define ROWS_BYTES    ((size_t)1 << 20)
 #define WEIGHTS_BYTES ((size_t)36 << 10)
-#define PASSED_ROWS   64 /* so few rows use weights too seldom to keep them in L1 */
+/* Rows made at a time, and their bytes: with what they are made of, some twice that, and weights
+ * they stay in L1. */
+#define MADE_ROWS   ((size_t)24)
+#define MADE_BYTES  ((size_t)12 << 10)
+#define PASSED_ROWS 64 /* so few rows use weights too seldom to keep them in L1 */
 
 /* ---- plans ---- */
 
@@ -420,7 +424,9 @@ struct run {
     struct group group;
     int32_t *totals;
     struct input in;
-    size_t rows;
+    size_t first, rows; /* of those that were asked for */
+    const struct brim_gemm_source *source;
+    size_t m;
     void *y;
     size_t y_stride;
     unsigned step, shaped; /* of the tile registers: quads at a time, rows */
@@ -485,7 +491,8 @@ static void finish(struct run *r, const struct brim_gemm_tile *t, size_t first)
 static size_t next_tile(const struct run *r, size_t done, unsigned *rows)
 {
     const struct brim_gemm_variant *v = r->group.variant;
-    const size_t rest = r->rows - done, tiles = (rest + v->rows - 1) / v->rows;
+    const size_t most = r->source != NULL ? brim_min_size(v->rows, MADE_ROWS) : v->rows;
+    const size_t rest = r->rows - done, tiles = (rest + most - 1) / most;
 
     if (v->unit == 1) {
         *rows = (unsigned)((rest + tiles - 1) / tiles);
@@ -520,6 +527,19 @@ static const int8_t *next_weights(const struct run *r, size_t block)
     return g->w + (panel < g->panels ? panel * g->panel_quads * quad : 0);
 }
 
+/* Of the tile of rows from `first` on; and have those of the next in sight, or of the next panels. */
+static void make_rows(const struct run *r, size_t first, struct brim_gemm_tile *t)
+{
+    const struct brim_gemm_source *source = r->source;
+    const size_t end = r->first + first + t->rows, next = end < r->m ? end : 0;
+
+    if (r->group.panel == 0) {
+        source->make(source->state, r->first + first, t->rows);
+    }
+    t->source = source->x + next * source->x_stride;
+    t->source_stride = source->x_stride;
+}
+
 /* One block of the reduction. The next weights may come while the first tile is made. */
 static void run_block(struct run *r, size_t block)
 {
@@ -548,6 +568,9 @@ static void run_block(struct run *r, size_t block)
         t.x = r->in.x + first * r->in.x_stride;
         t.y = is_direct ? (int32_t *)r->y + first * r->y_stride + r->group.panel * BRIM_GEMM_PANEL
                         : r->totals + (one ? r->odd * r->plan->tile_totals : first * t.y_stride);
+        if (r->source != NULL) {
+            make_rows(r, first, &t);
+        }
         shape(r, t.rows);
         r->group.variant->run(&t);
         if (block + 1 == r->plan->blocks && !(is_direct && finished(r))) {
@@ -557,22 +580,36 @@ static void run_block(struct run *r, size_t block)
     }
 }
 
+/* Fewer at a time cost more than they save, and tile registers would be idle meanwhile. */
+static bool makes_in_time(const struct plan *plan, const struct brim_gemm_packed *g)
+{
+    return plan->blocks == 1 && plan->unit == 1 && plan->tile_rows >= MADE_ROWS &&
+           MADE_ROWS * 4 * g->quads <= MADE_BYTES;
+}
+
 void brim_gemm_run(const struct brim_gemm *gemm, const struct brim_gemm_rows *rows)
 {
     const struct brim_gemm_packed *g = &gemm->packed;
     const struct plan plan = plan_for(gemm, rows->m);
     uint8_t *const scratch = rows->scratch, *const x = scratch + plan.x;
     const bool copy = needs_copy(g, rows, plan.step);
+    const bool in_time = !copy && makes_in_time(&plan, g);
     struct run r = {.gemm = gemm,
                     .plan = &plan,
                     .piece = (const struct piece *)(void *)(scratch + plan.pieces),
                     .totals = (int32_t *)(void *)(scratch + plan.totals),
+                    .source = in_time ? rows->source : NULL,
+                    .m = rows->m,
                     .step = copy ? plan.unit : plan.step,
                     .in = copy ? copied(g, &plan, x) : in_place(g, rows, 0),
                     .y_stride = rows->y_stride};
 
     make_pieces(gemm, &r.in, &plan, scratch);
+    if (rows->source != NULL && !in_time) {
+        rows->source->make(rows->source->state, 0, rows->m);
+    }
     for (size_t first = 0; first < rows->m; first += plan.rows) {
+        r.first = first;
         r.rows = brim_min_size(plan.rows, rows->m - first);
         r.y = (uint8_t *)rows->y + first * rows->y_stride * element_bytes(gemm->epilogue.emit);
         if (copy) {

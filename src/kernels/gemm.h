@@ -49,6 +49,14 @@ size_t brim_gemm_certified(const struct brim_gemm *gemm);
 /* Bytes of scratch that a run of m rows needs, 64-byte aligned. */
 size_t brim_gemm_scratch(const struct brim_gemm *gemm, size_t m);
 
+/* Rows of x that are made right before they are read, while they stay in L1. */
+struct brim_gemm_source {
+    void (*make)(void *state, size_t first, size_t m); /* rows first..first+m-1 */
+    void *state;
+    const uint8_t *x; /* row i is made of x + i * x_stride, */
+    size_t x_stride;  /* which comes into L1 ahead of it */
+};
+
 struct brim_gemm_rows {
     size_t m;
     const void *x; /* row i at x + i * x_stride bytes */
@@ -58,6 +66,7 @@ struct brim_gemm_rows {
     void *y;               /* row i at y + i * y_stride elements: n float, uint8_t or int32_t */
     size_t y_stride;
     void *scratch;
+    const struct brim_gemm_source *source; /* NULL: x is there */
 };
 
 void brim_gemm_run(const struct brim_gemm *gemm, const struct brim_gemm_rows *rows);

@@ -58,6 +58,8 @@ struct brim_gemm_tile {
     unsigned rows, panels; /* 1..variant's */
     const uint8_t *x;
     size_t x_stride;
+    const uint8_t *source; /* bytes that are wanted next, `rows` times source_stride; NULL = what */
+    size_t source_stride;  /* lies behind x */
     const struct brim_gemm_span *span;
     size_t spans; /* at least 1; the last widens */
     const int8_t *w;

@@ -317,33 +317,55 @@ size_t brim_sparse_scratch(const struct brim_sparse *sparse, size_t m)
     return round64(rows * sparse->stride) + gemm;
 }
 
+/* Rows of a strip for one block. */
+struct gathering {
+    const struct brim_sparse *s;
+    const struct block *b;
+    const uint8_t *x;
+    size_t x_stride;
+    uint8_t *gathered;
+};
+
+static void gather_rows(void *state, size_t first, size_t m)
+{
+    const struct gathering *g = state;
+
+    g->s->gather->run(&(struct brim_sparse_pick){
+        .rows = m,
+        .k = g->s->k,
+        .x = g->x + first * g->x_stride,
+        .x_stride = g->x_stride,
+        .vectors = g->b->vectors,
+        .steps = g->b->steps,
+        .at = g->b->at,
+        .take = g->b->take,
+        .flip = g->s->flip,
+        .y = g->gathered + first * g->s->stride,
+        .y_stride = g->s->stride,
+    });
+}
+
 /* Rows [first, first + m) through one block; scratch has room for `strip` of them. */
 static void run_block(const struct brim_sparse *s, const struct block *b,
                       const struct brim_sparse_rows *r, size_t first, size_t m, size_t strip)
 {
-    uint8_t *const gathered = r->scratch;
+    struct gathering g = {.s = s,
+                          .b = b,
+                          .x = (const uint8_t *)r->x + first * r->x_stride,
+                          .x_stride = r->x_stride,
+                          .gathered = r->scratch};
+    const struct brim_gemm_source source = {
+        .make = gather_rows, .state = &g, .x = g.x, .x_stride = g.x_stride};
 
-    s->gather->run(&(struct brim_sparse_pick){
-        .rows = m,
-        .k = s->k,
-        .x = (const uint8_t *)r->x + first * r->x_stride,
-        .x_stride = r->x_stride,
-        .vectors = b->vectors,
-        .steps = b->steps,
-        .at = b->at,
-        .take = b->take,
-        .flip = s->flip,
-        .y = gathered,
-        .y_stride = s->stride,
-    });
     brim_gemm_run(b->gemm,
                   &(struct brim_gemm_rows){
                       .m = m,
-                      .x = gathered,
+                      .x = g.gathered,
                       .x_stride = s->stride,
                       .y = (uint8_t *)r->y + (first * r->y_stride + b->first) * s->element_size,
                       .y_stride = r->y_stride,
-                      .scratch = gathered + round64(strip * s->stride),
+                      .scratch = g.gathered + round64(strip * s->stride),
+                      .source = &source,
                   });
 }
 

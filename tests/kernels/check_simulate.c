@@ -234,7 +234,7 @@ static void check_lane(struct check *c, enum brim_simulate_pass pass,
 /* Values of rows that may lie apart. */
 static void make_values(struct check *c, struct brim_simulate_tile *t)
 {
-    t->stride = LANES + (check_once_in(c, 2) ? (size_t)check_range(c, 1, 2 * LANES) : 0);
+    t->stride = LANES + (check_once_in(c, 2) ? (size_t)check_range(c, 1, (int64_t)2 * LANES) : 0);
     const size_t n = (t->rows - 1) * t->stride + LANES;
 
     t->value = check_buffer(c, "values", n * sizeof *t->value, sizeof *t->value);

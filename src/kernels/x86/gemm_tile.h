@@ -75,6 +75,7 @@
         __builtin_prefetch(ahead);                                                                 \
         if (rows > 8) { /* more than a line for two quads */                                       \
             __builtin_prefetch(ahead + 64);                                                        \
+            __builtin_prefetch(ahead + 128); /* of a source */                                     \
         }                                                                                          \
         ahead += 2 * ahead_step;                                                                   \
         __builtin_prefetch(to_come, 0, 2);                                                         \
@@ -182,7 +183,7 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, unsigned first, const unsigne
 #endif
 
         if (first < 2 && t->next != NULL) {
-            to_come = t->next + first * 32 * PASTE(TILE, _quads)(t);
+            to_come = t->next + (size_t)first * 32 * PASTE(TILE, _quads)(t);
         }
         for (size_t s = 0; s < t->spans; s++) {
             const uint32_t quads = t->span[s].quads;
@@ -201,9 +202,14 @@ PASTE(TILE, _rows)(const struct brim_gemm_tile *t, unsigned first, const unsigne
                 const uint8_t *x9 = rows > 9 ? x6 + 3 * stride : x0;
                 const uint8_t *ahead =
                     x_rows + t->span[s].x + rows * (t->x_stride + 4 * (size_t)done);
-                const size_t ahead_step = t->x_stride >= 4 * (size_t)quads ? 4 * rows : 0;
+                size_t ahead_step = t->x_stride >= 4 * (size_t)quads ? 4 * rows : 0;
                 uint32_t q = part;
 
+                if (t->source != NULL) { /* about half of it is used */
+                    ahead = t->source + (size_t)(x_rows - t->x) / t->x_stride * t->source_stride +
+                            (size_t)8 * rows * done;
+                    ahead_step = (size_t)8 * rows;
+                }
 #ifdef FIRST
                 if (none && q >= UNROLL) {
                     STEP_ROWS(0, 0, SAME, BEGIN_ROW)
