@@ -2,12 +2,16 @@
 """pqs.py - the PQS tables of docs/results.md: width x order of addition x pruning, without retraining.
 
     bench/pqs.py --data DIR [--brim build/release/brim] [--models resnet8,mnist8] [--bits 5/5] [--prune none,2:4,...]
+    bench/pqs.py --data DIR --models resnet8 --bits 6/5,5/6,6/6 --prune none,2:4 --brief
+    bench/pqs.py --data DIR --models dscnn --prune none --widths 10..16 --orders natural,g,wrap
 
 Each model is quantized without a budget (PQS is about the order at run time, not about constrained weights), pruned
 before (P->Q, by the second-moment saliency) or after (Q->P, rows that begin with "last "), and profiled: one exact run
-tells the overflow shares of every width, and one run for each width and order its predictions. Prints for every model
-and pruning: top-1 of each width in each order with the shares of overflow, and the two narrowest widths from which each order
-stays within one point of the float model, and of the model's own exact sums. DIR is the data folder; rows of one model need its files alone.
+tells the overflow shares of every width, and one run for each width and order its predictions. Prints two tables: for every
+model, pruning and width the shares of overflow and top-1 in each order, the last widths that are alike as one row (--brief:
+not this table); and the two narrowest widths from which each order stays within one point of the float model, and of the
+model's own exact sums. DIR is the data folder; rows of one model need its files alone. A pruning takes 40 to 60 seconds of one
+core with q1, 10 without.
 """
 import argparse
 import json
@@ -17,6 +21,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+KEYWORDS = ("idx:{d}/mlperf-tiny/kws01-mfcc-idx3-int8.gz:{d}/mlperf-tiny/kws01-labels-idx1-ubyte.gz"
+            "?scale=0.5847029089927673&zero=83")
 MODELS = {
     "resnet8": ("{d}/mlperf-tiny/models/resnet8-cifar10-float.onnx",
                 "cifar:{d}/cifar10/data_batch_1.bin.gz?limit=1000",
@@ -24,6 +30,8 @@ MODELS = {
     "mnist8": ("{d}/models-mnist/mnist-8.onnx",
                "idx:{d}/mnist/train-images-idx3-ubyte.gz:{d}/mnist/train-labels-idx1-ubyte.gz?limit=1000",
                "idx:{d}/mnist/t10k-images-idx3-ubyte.gz:{d}/mnist/t10k-labels-idx1-ubyte.gz"),
+    "dscnn": ("{d}/mlperf-tiny/models/dscnn-kws-float.onnx", KEYWORDS + "&offset=0&limit=500",
+              KEYWORDS + "&offset=500&limit=500"),
 }
 
 
@@ -52,10 +60,9 @@ def profile(args, model, bits, prune):
             "--input-bits", abits, "--solver", args.solver, "--budget", "none", *prune_options(prune), *common)
         measure = [args.brim, "profile", out, "--data", test, "--widths", args.widths, "--top", "0", *common]
         shares = ["--order", args.orders, "--sampled", str(args.sampled)]
-        told = [order for order in args.orders.split(",") if order not in args.shares_only.split(",")]
         result = run(*measure, *shares, "--predictions" if args.shares_only == "" else "--no-predictions")
         if args.shares_only != "":
-            result["predictions"] = run(*measure, "--order", ",".join(told), "--sampled", "0",
+            result["predictions"] = run(*measure, "--order", ",".join(told(args)), "--sampled", "0",
                                         "--predictions")["predictions"]
     return run(args.brim, "run", path, "--data", test, *common)["top1"], result
 
@@ -74,21 +81,37 @@ def percent(value):
     return "0" if value == 0 else f"{100 * value:.2g}" if value < 0.1 else f"{100 * value:.1f}"
 
 
-def print_model(args, result):
+def told(args):
+    """Orders whose predictions are run."""
+    return [order for order in args.orders.split(",") if order not in args.shares_only.split(",")]
+
+
+def head(args):
+    transient = [order for order in args.orders.split(",") if order != "wrap"]
+    cells = ["model", "W/A", "pruned", "P", "persistent", "product"] + [f"transient {order}" for order in transient]
+    cells += [f"top-1 {order}" for order in told(args)]
+    return "| " + " | ".join(cells) + " |\n" + "|---" * len(cells) + "|"
+
+
+def width_row(args, result, width):
+    """Shares and top-1 of one width."""
     orders = args.orders.split(",")
-    transient = [order for order in orders if order != "wrap"]
-    first, last = result["widths"]
     top1 = {(p["width"], p["order"]): p["top1"] for p in result["predictions"]}
-    told = [order for order in orders if (first, order) in top1]
-    print("| P | persistent | product |" + "".join(f" transient {order} |" for order in transient)
-          + "".join(f" top-1 {order} |" for order in told))
-    print("|---" * (3 + len(transient) + len(told)) + "|")
-    for width in range(first, last + 1):
-        row = [str(width), percent(share(result, width, orders[0], "persistent")),
-               percent(share(result, width, orders[0], "product"))]
-        row += [percent(share(result, width, order, "transient")) for order in transient]
-        row += ["-" if top1[width, order] is None else f"{100 * top1[width, order]:.1f}" for order in told]
-        print("| " + " | ".join(row) + " |", flush=True)
+    row = [percent(share(result, width, orders[0], kind)) for kind in ("persistent", "product")]
+    row += [percent(share(result, width, order, "transient")) for order in orders if order != "wrap"]
+    return row + ["-" if top1[width, order] is None else f"{100 * top1[width, order]:.1f}" for order in told(args)]
+
+
+def print_model(args, result, title):
+    """A row for every width, but one for all the last that are alike."""
+    first, last = result["widths"]
+    rows = [width_row(args, result, width) for width in range(first, last + 1)]
+    alike = len(rows) - 1
+    while alike > 0 and rows[alike - 1] == rows[-1]:
+        alike -= 1
+    for i, row in enumerate(rows[:alike + 1]):
+        width = f"{first + i}..{last}" if i == alike < len(rows) - 1 else str(first + i)
+        print("| " + " | ".join(title + [width] + row) + " |", flush=True)
 
 
 def narrowest(result, order, floor):
@@ -116,17 +139,16 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--brief", action="store_true", help="only the table of narrowest widths")
     args = parser.parse_args()
-    orders = args.orders.split(",")
+    orders = told(args)
     summary = ["| model | W/A | pruned | float | exact |" + "".join(f" {order} |" for order in orders),
                "|---" * (5 + len(orders)) + "|"]
+    print("\n".join(summary) if args.brief else head(args), flush=True)
     for model in args.models.split(","):
         for bits in args.bits.split(","):
             for prune in args.prune.split(","):
                 reference, result = profile(args, model, bits, prune)
                 if not args.brief:
-                    print(f"\n{model}, W/A {bits}, pruned {prune}: float {100 * reference:.1f}, exact sums "
-                          f"{100 * result['top1']:.1f}\n")
-                    print_model(args, result)
+                    print_model(args, result, [model, bits, prune])
                 row = [model, bits, prune, f"{100 * reference:.1f}", f"{100 * result['top1']:.1f}"]
                 row += [f"{narrowest(result, order, round(reference - 0.01, 4))}, "
                         f"{narrowest(result, order, round(result['top1'] - 0.01, 4))}" for order in orders]

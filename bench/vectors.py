@@ -3,13 +3,14 @@
 
     bench/vectors.py [--brim build/release/brim] [--data DIR] [--solver rtn] [--budget none] [--threads 2]
     bench/vectors.py --solver optq --against rtn --rows '4/4 | 16'
-    bench/vectors.py --solver optq --budget exact --inner 12 --rows '4/8 | 16'
+    bench/vectors.py --solver optq --budget exact --inner 12 --rows '| 16 | 6 | none'
+    bench/vectors.py --solver optq --scale-product 4 --rows '| 16 |'
 
 ResNet-8, 1,000 calibration images, the first 1,000 CIFAR-10 test images. One line for each (W/A, V, Ms, input scales):
 the inner and outer widths that the certificate asks for, bits of a weight with its share of scales, top-1, and the
 divergence from the float network: the mean of KL(float || quantized) in nats, with its standard error. --against SOLVER
 adds the same with that solver, and the mean difference over the same images with its standard error. Activation widths
-`auto` are chosen per layer, at most 8 bits. Exits 1 when a certificate is refused, or a bar is missed: the rows of BARS.
+`auto` are chosen per layer, at most 8 bits, and only where --inner leaves something to choose. A row takes some 8 seconds. Exits 1 when a certificate is refused, or a bar is missed: the rows of BARS.
 """
 import argparse
 import array
@@ -26,7 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL = "{d}/mlperf-tiny/models/resnet8-cifar10-float.onnx"
 CALIB = "cifar:{d}/cifar10/data_batch_1.bin.gz?limit=1000"
 TEST = "cifar:{d}/cifar10/test_first1000.bin.gz"
-WIDTHS = [("4", "4"), ("4", "8"), ("4", "auto"), ("6", "6")]
+WIDTHS = [("4", "4"), ("4", "8"), ("6", "6")]
+UNDER_LIMIT = [("4", "auto")]  # too, where --inner asks for a choice of codes
 LENGTHS = ["16", "32", "64"]
 SCALES = [("0", "none"), ("4", "none"), ("6", "none"), ("4", "static"), ("6", "static"), ("4", "dynamic"),
           ("6", "dynamic")]
@@ -110,7 +112,7 @@ def main():
     print("| W/A | V | Ms | input scales | needs | bits per weight | top-1 | divergence |" + more)
     print("|---|---|---|---|---|---|---|---|" + ("---|---|" if more else ""))
     short = 0
-    for w, a in WIDTHS:
+    for w, a in WIDTHS + (UNDER_LIMIT if args.inner != "32" else []):
         rows = [("-", "-", "none")] + [(v, ms, inputs) for v in LENGTHS for ms, inputs in SCALES]
         for v, ms, inputs in rows:
             text = f"| {w}/{a} | {v} | {ms} | {inputs} |"
