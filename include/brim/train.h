@@ -110,7 +110,8 @@ typedef struct brim_train_params {
 
     /* PQS; group 0 = nothing is pruned, which only PQS refuses */
     brim_prune_params prune;
-    size_t prune_stages; /**< pruning target of stage i of R: z(1-(1-i/R)^3) zeros; default 3 */
+    size_t prune_stages; /**< pruning target of stage i of R: z(1-(1-i/R)^3) zeros; default 3.
+                                 Stages that add no zero are one with the stage before */
     size_t prune_epochs; /**< of each stage; default 2 */
     bool prune_last; /**< prune the quantized weights instead of the float ones; default false */
 

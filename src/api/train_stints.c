@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Pruning targets: of a group's z zeros, stage i of R has round(z (1 - (1 - i/R)^3)), the cubic schedule
- * of Zhu and Gupta (arXiv 1710.01878): many at first, while there are many to choose from.
+ * of Zhu and Gupta (arXiv 1710.01878): many at first, while there are many to choose from. Stages that
+ * add no zero are one with the stage before, as long as all of them: what is best of it is kept.
  */
 #include <string.h>
 
@@ -14,6 +15,19 @@ static void add_stint(struct brim_train_flow *f, const char *phase, bool quantiz
 {
     f->stint[f->n_stints++] = (struct brim_train_stint){phase, quantized, epochs, zeros};
     f->fit.epochs_in_all += epochs;
+}
+
+static void add_stage(struct brim_train_flow *f, unsigned zeros)
+{
+    const brim_train_params *p = f->p;
+    struct brim_train_stint *before = f->n_stints > 0 ? &f->stint[f->n_stints - 1] : NULL;
+
+    if (before != NULL && before->zeros == zeros && zeros > 0) {
+        before->epochs += p->prune_epochs;
+        f->fit.epochs_in_all += p->prune_epochs;
+        return;
+    }
+    add_stint(f, brim_phase_names[1], p->prune_last, p->prune_epochs, zeros);
 }
 
 brim_status brim_train_make_stints(struct brim_train_flow *f)
@@ -31,7 +45,7 @@ brim_status brim_train_make_stints(struct brim_train_flow *f)
     for (size_t i = 1; p->method == BRIM_TRAIN_PQS && i <= p->prune_stages; i++) {
         const double left = 1.0 - (double)i / stages;
         const double z = (double)(p->prune.group - p->prune.keep) * (1.0 - left * left * left);
-        add_stint(f, brim_phase_names[1], p->prune_last, p->prune_epochs, (unsigned)brim_rint(z));
+        add_stage(f, (unsigned)brim_rint(z));
     }
     add_stint(f, brim_phase_names[2], true, p->epochs, 0);
     return BRIM_OK;
