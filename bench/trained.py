@@ -1,62 +1,198 @@
 #!/usr/bin/env python3
-"""trained.py - ResNet-8 fine-tuned from the float model for narrow accumulators (docs/results.md, "Trained").
+"""trained.py - networks trained for narrow accumulators: the tables of docs/results.md, "Trained".
 
-    bench/trained.py BUILD DATA [ROW...]
+    bench/trained.py BUILD DATA [resnet8|mnist|pqs|NAME...]
 
-Every row is one `brim train` from the post-training solution of the same datapath: 20,000 training images, mirrored and shifted, the
-float model as teacher, A2Q+ with the exact budget per sign. First and last layer have 8-bit weights and inputs and 16 bits. What is
-written is certified by brim train itself and re-checked here by brim-check. Two cores take about 20 s for an epoch.
+A name is a row's, or that of a table; all of them otherwise. Every row is one `brim train`; what it writes is certified by brim
+train itself and re-checked here by brim-check. Figures are of the test images, by `brim run` and `brim profile`. MNIST leaves
+5,000 training images out, on which the epoch to keep is chosen. CIFAR-10 has 20,000 to train on and chooses on the test images, so
+the last epoch is told as well, which nothing has chosen. Exits 1 when a row misses what it should reach.
+Seconds are of processor time; an epoch of ResNet-8 takes about 25, one of the MLP 2.
 """
 import argparse
 import json
+import os
 import pathlib
+import resource
 import subprocess
+import sys
 import tempfile
 
-ROWS = {  # weights, inputs, register, epochs, learning rate, what the row should reach
-    "w8a8p16": (8, 8, 16, 3, 1e-4, 87.0),
-    "w4a4p16": (4, 4, 16, 5, 3e-4, 86.5),
-    "w4a4p14": (4, 4, 14, 5, 3e-4, 86.0),
-    "w4a4p12": (4, 4, 12, 5, 3e-4, 85.0),
-    "freep12": (8, "auto", 12, 5, 2e-4, 86.5),
-    "freep11": (8, "auto", 11, 5, 2e-4, 85.0),
-    "freep10": (8, "auto", 10, 5, 3e-4, 82.0),
+CIFAR_TEST = "cifar:{d}/cifar10/test_first1000.bin.gz"
+CIFAR = ["--data", "cifar:{d}/cifar10/data_batch_1.bin.gz,{d}/cifar10/data_batch_2.bin.gz", "--val", CIFAR_TEST,
+         "--augment", "flip,crop4"]
+MNIST = "idx:{d}/mnist/%s-images-idx3-ubyte.gz:{d}/mnist/%s-labels-idx1-ubyte.gz?scale=%s"
+RESNET8 = "{d}/mlperf-tiny/models/resnet8-cifar10-float.onnx"
+RESNET8_BN = "{d}/mlperf-tiny/models/resnet8-cifar10-float-bn.onnx"
+MNIST8 = "{d}/models-mnist/mnist-8.onnx"
+
+
+def mnist(scale):
+    train = MNIST % ("train", "train", scale)
+    return ["--data", train + "&limit=55000", "--val", train + "&offset=55000"], MNIST % ("t10k", "t10k", scale)
+
+
+PIXELS = mnist("0.00392156862745098")
+BYTES = mnist("1")  # mnist-8 reads 0..255
+
+# ---- ResNet-8 from the float model: weights, inputs, register, epochs, learning rate, what to reach ----
+RESNET = {
+    "w8a8p16": ("8", "8", "16", 4, 5e-5, 87.0),
+    "w4a4p16": ("4", "4", "16", 5, 3e-4, 86.5),
+    "w4a4p14": ("4", "4", "14", 5, 3e-4, 86.0),
+    "w4a4p12": ("4", "4", "12", 5, 3e-4, 85.0),
+    "freep12": ("8", "auto", "12", 8, 2e-4, 86.5),
+    "freep11": ("8", "auto", "11", 5, 2e-4, 85.0),
+    "freep10": ("8", "auto", "10", 5, 3e-4, 82.0),
+    "project": ("4", "4", "14", 5, 3e-4, None),
 }
+RESNET_OPTIONS = ["--method", "a2q+", "--norm", "per-sign", "--distill", "0.5:4", "--warmup", "0.2", "-b", "32",
+                  "--layer", "conv1:datapath=16", "--layer", "fc1:datapath=16"]
+
+# ---- MLP 784-256-256-10 from the float one of the first row: options, points below it that are allowed ----
+MLP = {
+    "a2q-w8a8p16": (["-m", "a2q", "--init", "quantize", "-w", "8", "-a", "8", "--datapath", "16", "--lr", "2e-3", "-e", "8"], 0.5),
+    "a2q+-w8a8p16": (["-m", "a2q+", "-w", "8", "-a", "8", "--datapath", "16"], 0.5),
+    "per-sign-w8a8p16": (["-m", "a2q+", "--norm", "per-sign", "-w", "8", "-a", "8", "--datapath", "16"], 0.5),
+    "a2q+-w4a4p12": (["-m", "a2q+", "-w", "4", "-a", "4", "--datapath", "12"], 1.0),
+    "per-sign-w4a4p12": (["-m", "a2q+", "--norm", "per-sign", "-w", "4", "-a", "4", "--datapath", "12"], 1.0),
+    "a2q+-w4a4p10": (["-m", "a2q+", "--init", "quantize", "-w", "4", "-a", "4", "--datapath", "10"], 2.5),
+    "per-sign-w4a4p10": (["-m", "a2q+", "--norm", "per-sign", "-w", "4", "-a", "4", "--datapath", "10"], 2.5),
+}
+MLP_OPTIONS = ["-b", "128", "-e", "5", "--lr", "1e-3", "--edge-bits", "auto"]
+
+# ---- PQS: model, kept, bits of all weights and of all inputs, pruned last ----
+PQS = {f"{model}-{keep}-{w}{a}": (model, keep, w, a, False) for model in ("resnet8", "mnist8") for keep in ("2:4", "4:16")
+       for w, a in ("55", "65")}
+PQS.update({f"{model}-last-2:4-55": (model, "2:4", "5", "5", True) for model in ("resnet8", "mnist8")})
+PQS["mnist8-2:4-88"] = ("mnist8", "2:4", "8", "8", False)
+PQS_MODEL = {
+    "resnet8": (RESNET8_BN, CIFAR, CIFAR_TEST,
+                ["-b", "32", "--float-lr", "1e-3", "--lr", "5e-5", "--distill", "0.9:4", "--warmup", "0.2", "-e", "4"], 16),
+    "mnist8": (MNIST8, *BYTES, ["-b", "128", "--lr", "3e-4", "-e", "3"], 4),
+}
+PQS_STAGES = {"2:4": 2, "4:16": 4}  # of as many float epochs in all
+PQS_WIDTH = "13"
 
 
-def train(brim, data, row, folder):
-    w, a, p, epochs, rate, _ = ROWS[row]
-    cifar = data / "cifar10"
-    out = folder / f"{row}.onnx"
-    command = [brim, "train", data / "mlperf-tiny/models/resnet8-cifar10-float.onnx", "-o", out,
-               "--data", f"cifar:{cifar}/data_batch_1.bin.gz,{cifar}/data_batch_2.bin.gz",
-               "--val", f"cifar:{cifar}/test_first1000.bin.gz", "--augment", "flip,crop4",
-               "--method", "a2q+", "--norm", "per-sign", "--init", "quantize", "--distill", "0.5:4", "--warmup", "0.2",
-               "-b", 32, "-w", w, "-a", a, "--datapath", p, "-e", epochs, "--lr", rate,
-               "--layer", "conv1:datapath=16", "--layer", "fc1:datapath=16", "-q", "--json"]
-    report = json.loads(subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout)
-    certificate = folder / "certificate.json"
-    subprocess.run([brim, "certify", out, "-o", certificate, "-q"], check=True, capture_output=True)
-    subprocess.run([brim.parent / "brim-check", out, certificate], check=True, capture_output=True)
-    return report
+class Bench:
+    def __init__(self, build, data, folder, threads):
+        self.brim, self.check, self.data, self.folder = build / "brim", build / "brim-check", data, folder
+        self.threads = threads
+        self.environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # processor time is work, not waiting
+
+    def run(self, *command):
+        command = [str(part).format(d=self.data) for part in command]
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def train(self, name, *options):
+        out = self.folder / f"{name}.onnx"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        report = json.loads(self.run(self.brim, "train", *options, "-o", out, "-q", "--json", "--threads", self.threads))
+        report["cpu"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        if report["layers"]:
+            certificate = self.folder / "certificate.json"
+            self.run(self.brim, "certify", out, "-o", certificate, "-q")
+            self.run(self.check, out, certificate)
+        return out, report
+
+    def top1(self, model, data):
+        return 100 * json.loads(self.run(self.brim, "run", model, "--data", data, "--no-count", "--json"))["top1"]
+
+
+def zeros(report):
+    weights = sum(layer["k"] * layer["n"] for layer in report["layers"])
+    return 100 * sum(layer["sparsity"] * layer["k"] * layer["n"] for layer in report["layers"]) / weights
+
+
+def told(top, goal):
+    return f"{top:.1f}{' (short)' if goal is not None and round(top, 1) < goal else ''} | {'' if goal is None else goal}"
+
+
+def table_resnet8(bench, names):
+    print("| W/A | register | start | epochs | before | after | should reach | last epoch | zero weights | seconds |\n" + "|---" * 10 + "|")
+    short = 0
+    for name in names:
+        w, a, register, epochs, rate, goal = RESNET[name]
+        start = "project" if name == "project" else "quantize"
+        out, r = bench.train(name, RESNET8, *CIFAR, *RESNET_OPTIONS, "--init", start, "-w", w, "-a", a, "--datapath", register, "-e", epochs,
+                             "--lr", rate)
+        top = bench.top1(out, CIFAR_TEST)
+        short += goal is not None and round(top, 1) < goal
+        print(f"| {w}/{a} | `{register}` | {start} | {epochs} | {100 * r['epochs'][0]['accuracy']:.1f} | {told(top, goal)} "
+              f"| {100 * r['epochs'][-1]['accuracy']:.1f} | {zeros(r):.0f} % | {r['cpu']:.0f} |", flush=True)
+    return short
+
+
+def table_mnist(bench, names):
+    data, test = PIXELS
+    model, r = bench.train("float", "--arch", "mlp:784-256-256-10", *data, "-m", "float", "-e", 5, "-b", 128, "--lr", "2e-3")
+    reference = bench.top1(model, test)
+    print("| method | W/A | register | test | should reach | zero weights | seconds |\n" + "|---" * 7 + "|")
+    print(f"| float | | | {told(reference, 98.0)} | | {r['cpu']:.0f} |", flush=True)
+    short = reference < 98.0
+    for name in names:
+        options, allowed = MLP[name]
+        out, r = bench.train(name, model, *data, *MLP_OPTIONS, "--input-bits", options[options.index("-a") + 1], *options)
+        top, goal = bench.top1(out, test), round(reference - allowed, 1)
+        short += round(top, 1) < goal
+        bits = f"{options[options.index('-w') + 1]}/{options[options.index('-a') + 1]}"
+        print(f"| {' '.join(options[1:options.index('-w')])} | {bits} | `{options[options.index('--datapath') + 1]}` | {told(top, goal)} "
+              f"| {zeros(r):.0f} % | {r['cpu']:.0f} |", flush=True)
+    return short
+
+
+def table_pqs(bench, names):
+    print("| model | kept | W/A | float | exact sums | natural | q | g | persistent | transient natural | q | g | seconds |\n"
+          + "|---" * 13 + "|")
+    for name in names:
+        model, keep, w, a, last = PQS[name]
+        path, data, test, options, epochs = PQS_MODEL[model]
+        order = ["--prune-last"] if last else ["--init", "quantize"]
+        stages = ["--prune-stages", PQS_STAGES[keep], "--prune-epochs", epochs // PQS_STAGES[keep]]
+        out, r = bench.train(name.replace(":", "-"), path, *data, "-m", "pqs", "--prune", keep, *stages, *order, "-w", w, "-a", a,
+                             "--edge-bits", "auto", "--input-bits", a, *options)
+        p = json.loads(bench.run(bench.brim, "profile", out, "--data", test, "--widths", f"{PQS_WIDTH}..{PQS_WIDTH}", "--order",
+                                 "natural,q,g", "--predictions", "--top", 0, "--json"))
+        print(f"| {model} | {keep}{', last' if last else ''} | {w}/{a} | {bench.top1(path, test):.1f} | {100 * p['top1']:.1f} | {shares(p)} | {r['cpu']:.0f} |",
+              flush=True)
+    return 0
+
+
+def shares(profile):
+    """Accuracy of each order, then shares of all dot products in percent."""
+    cells = [(cell, layer["outputs"]) for layer in profile["layers"] if layer["left_out"] is None for cell in layer["cells"]]
+    outputs = sum(n for cell, n in cells if cell["order"] == "natural")
+
+    def share(order, kind):
+        return f"{100 * sum(c[kind] / c['examined'] * n for c, n in cells if c['order'] == order) / outputs:.2g}"
+
+    top = [f"{100 * p['top1']:.1f}" if p["top1"] is not None else "-" for p in profile["predictions"]]
+    return " | ".join([*top, share("natural", "persistent"), *(share(order, "transient") for order in ("natural", "q", "g"))])
+
+
+TABLES = {"resnet8": (table_resnet8, RESNET), "mnist": (table_mnist, MLP), "pqs": (table_pqs, PQS)}
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build", type=pathlib.Path)
     p.add_argument("data", type=pathlib.Path)
-    p.add_argument("rows", nargs="*", choices=[[], *ROWS], default=[])
+    p.add_argument("names", nargs="*", choices=[[], *TABLES, *RESNET, *MLP, *PQS], default=[])
+    p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
-    print("| W/A | register | before training | epochs | top-1 | should reach | zero weights | seconds |\n|---|---|---|---|---|---|---|---|")
+    short = 0
     with tempfile.TemporaryDirectory() as folder:
-        for row in a.rows or ROWS:
-            w, x, register, epochs, _, goal = ROWS[row]
-            r = train(a.build.resolve() / "brim", a.data, row, pathlib.Path(folder))
-            top = 100 * r["top1"]
-            weights = sum(l["k"] * l["n"] for l in r["layers"])
-            zeros = sum(l["sparsity"] * l["k"] * l["n"] for l in r["layers"]) / weights
-            print(f"| {w}/{x} | `{register}` | {100 * r['epochs'][0]['accuracy']:.1f} | {epochs} | {top:.1f}{'' if top >= goal else ' (short)'} "
-                  f"| {goal} | {100 * zeros:.0f} % | {r['seconds']:.0f} |", flush=True)
+        bench = Bench(a.build.resolve(), a.data, pathlib.Path(folder), a.threads)
+        for table, (make, rows) in TABLES.items():
+            wanted = [name for name in rows if not a.names or table in a.names or name in a.names]
+            if wanted:
+                print(f"\n{table}\n")
+                short += make(bench, wanted)
+    return 1 if short else 0
 
 
-main()
+sys.exit(main())
