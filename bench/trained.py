@@ -62,8 +62,8 @@ MLP = {
 MLP_OPTIONS = ["-b", "128", "-e", "5", "--lr", "1e-3", "--edge-bits", "auto"]
 
 # ---- PQS: model, kept, bits of all weights and of all inputs, pruned last ----
-PQS = {f"{model}-{keep}-{w}{a}": (model, keep, w, a, False) for model in ("resnet8", "mnist8") for keep in ("2:4", "4:16")
-       for w, a in ("55", "65")}
+PQS = {f"{model}-{keep}-{w}{a}": (model, keep, w, a, False) for model, bits in (("resnet8", ("55", "56")), ("mnist8", ("55", "65")))
+       for keep in ("2:4", "4:16") for w, a in bits}
 PQS.update({f"{model}-last-2:4-55": (model, "2:4", "5", "5", True) for model in ("resnet8", "mnist8")})
 PQS["mnist8-2:4-88"] = ("mnist8", "2:4", "8", "8", False)
 PQS_MODEL = {
