@@ -103,7 +103,9 @@ static int32_t add_constant(struct builder *b, const char *name, int rank, const
 {
     struct brim_type type = {BRIM_FLOAT, {.rank = rank}};
 
-    memcpy(type.shape.dim, dim, (size_t)rank * sizeof *dim);
+    for (int i = 0; i < rank; i++) { /* a scalar has no dim */
+        type.shape.dim[i] = dim[i];
+    }
     return name == NULL ? -1 : brim_graph_add_constant(b->g, name, &type, v);
 }
 

@@ -195,7 +195,7 @@ static brim_status choose_kind(struct brim_weights *w, const struct brim_weights
 {
     const int64_t range[2] = {spec->x_min, spec->x_max};
 
-    w->qmax = (int32_t)((1U << (spec->bits - 1)) - 1U);
+    w->qmax = spec->method == BRIM_TRAIN_FLOAT ? 0 : (int32_t)((1U << (spec->bits - 1)) - 1U);
     w->leaf = brim_max_size(w->k, 1);
     w->leaves = 1;
     switch (spec->method) {
