@@ -85,7 +85,7 @@ typedef struct brim_train_params {
     double weight_decay;            /**< default 0.0001 */
     double smoothing;               /**< of labels, 0..1; default 0 */
     /** Comma-separated, or NULL: "flip" (left and right, one in two), "cropN" (shifted by up to N pixels
-     *  each way, zeros outside), "cutoutN" (a square of N pixels set to 0). Images only. */
+     *  each way, zeros outside) or "shiftN" (the same, the image's edge repeated outside), "cutoutN" (a square of N pixels set to 0). Images only. */
     const char *augment;
     double distill;      /**< share of the loss that compares with the given model's outputs, 0..1;
                          default 0 */

@@ -1,4 +1,4 @@
-/* augment.c - flip, crop, cutout. SPDX-License-Identifier: Apache-2.0
+/* augment.c - flip, crop, shift, cutout. SPDX-License-Identifier: Apache-2.0
  *
  * Every image draws the same number of random values whatever they turn out to be, from a generator of
  * its own: what it becomes depends on nothing else. Cutout: DeVries and Taylor, arXiv 1708.04552.
@@ -33,34 +33,46 @@ brim_status brim_augment_parse(brim_ctx *ctx, const char *text, struct brim_augm
     *a = (struct brim_augment){.flip = false};
     for (const char *at = text; at != NULL && *text != '\0';) {
         const size_t n = strcspn(at, ",");
-        const size_t crop = number_after(at, n, "crop"), cutout = number_after(at, n, "cutout");
+        const size_t crop = number_after(at, n, "crop"), shift = number_after(at, n, "shift");
+        const size_t cutout = number_after(at, n, "cutout");
         if (n == 4 && memcmp(at, "flip", 4) == 0) {
             a->flip = true;
-        } else if (crop > 0) {
-            a->crop = crop;
+        } else if ((crop > 0 || shift > 0) && a->reach > 0) {
+            return brim_fail(ctx, BRIM_ERR_ARG, "augment: '%s', expected one of cropN and shiftN",
+                             text);
+        } else if (crop > 0 || shift > 0) {
+            a->reach = crop + shift;
+            a->edges = shift > 0;
         } else if (cutout > 0) {
             a->cutout = cutout;
         } else {
-            return brim_fail(ctx, BRIM_ERR_ARG, "augment: '%.*s', expected flip, cropN or cutoutN",
-                             (int)n, at);
+            return brim_fail(ctx, BRIM_ERR_ARG,
+                             "augment: '%.*s', expected flip, cropN, shiftN or cutoutN", (int)n,
+                             at);
         }
         at = at[n] == ',' ? at + n + 1 : NULL;
     }
     return BRIM_OK;
 }
 
-/* One plane moved by (down, right), mirrored or not; zeros from outside. */
-static void move_plane(const float *from, size_t height, size_t width, int64_t down, int64_t right,
-                       bool mirror, float *to)
+/* Where an image was before it moved by (down, right), mirrored or not. */
+struct move {
+    int64_t down, right;
+    bool mirror, edges;
+};
+
+static void move_plane(const float *from, size_t height, size_t width, const struct move *m,
+                       float *to)
 {
     const int64_t h = (int64_t)height, w = (int64_t)width;
 
     for (int64_t i = 0; i < h; i++) {
-        const int64_t row = i - down;
+        const int64_t row = i - m->down, near_row = brim_max_i64(0, brim_min_i64(row, h - 1));
         for (int64_t j = 0; j < w; j++) {
-            const int64_t column = (mirror ? w - 1 - j : j) - right;
-            const bool inside = row >= 0 && row < h && column >= 0 && column < w;
-            to[i * w + j] = inside ? from[row * w + column] : 0.0f;
+            const int64_t column = (m->mirror ? w - 1 - j : j) - m->right;
+            const int64_t near_column = brim_max_i64(0, brim_min_i64(column, w - 1));
+            const bool inside = row == near_row && column == near_column;
+            to[i * w + j] = inside || m->edges ? from[near_row * w + near_column] : 0.0f;
         }
     }
 }
@@ -85,17 +97,19 @@ void brim_augment_apply(const struct brim_augment *a, struct brim_rng *rng, size
                         size_t height, size_t width, float *x, float *scratch)
 {
     const size_t plane = height * width;
-    const int64_t reach = (int64_t)a->crop;
-    const bool mirror = brim_rng_below(rng, 2) == 1 && a->flip;
-    const int64_t down = brim_rng_range(rng, -reach, reach);
-    const int64_t right = brim_rng_range(rng, -reach, reach);
+    const int64_t reach = (int64_t)a->reach;
+    struct move m = {.edges = a->edges};
+
+    m.mirror = brim_rng_below(rng, 2) == 1 && a->flip;
+    m.down = brim_rng_range(rng, -reach, reach);
+    m.right = brim_rng_range(rng, -reach, reach);
     const size_t row = (size_t)brim_rng_below(rng, height);
     const size_t column = (size_t)brim_rng_below(rng, width);
 
-    if (mirror || down != 0 || right != 0) {
+    if (m.mirror || m.down != 0 || m.right != 0) {
         memcpy(scratch, x, channels * plane * sizeof *x);
         for (size_t c = 0; c < channels; c++) {
-            move_plane(scratch + c * plane, height, width, down, right, mirror, x + c * plane);
+            move_plane(scratch + c * plane, height, width, &m, x + c * plane);
         }
     }
     if (a->cutout > 0) {

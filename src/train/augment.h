@@ -7,15 +7,16 @@
 
 struct brim_augment {
     bool flip;
-    size_t crop, cutout; /* pixels, 0 = none */
+    bool edges;           /* what moves in from outside repeats the image's edge, else 0 */
+    size_t reach, cutout; /* pixels, 0 = none */
 };
 
-/* "flip,crop4,cutout8"; NULL or "" = nothing. BRIM_ERR_ARG names the part that is none. */
+/* "flip,crop4,cutout8"; "shift4": crop4 with edges. NULL or "" = nothing. BRIM_ERR_ARG names the part that is none. */
 BRIM_NODISCARD brim_status brim_augment_parse(brim_ctx *ctx, const char *text,
                                               struct brim_augment *a);
 static inline bool brim_augment_any(const struct brim_augment *a)
 {
-    return a->flip || a->crop > 0 || a->cutout > 0;
+    return a->flip || a->reach > 0 || a->cutout > 0;
 }
 /* One image [channels][height][width], in place; scratch: as many floats. */
 void brim_augment_apply(const struct brim_augment *a, struct brim_rng *rng, size_t channels,

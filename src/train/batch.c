@@ -25,9 +25,10 @@ static brim_status fit_images(struct brim_batches *b)
     b->channels = rank == 3 ? (size_t)dim[0] : 1;
     b->height = (size_t)dim[rank - 2];
     b->width = (size_t)dim[rank - 1];
-    if (b->augment.crop >= b->height || b->augment.crop >= b->width) {
-        return brim_fail(b->ctx, BRIM_ERR_ARG, "augment: crop%zu, but images have %zux%zu pixels",
-                         b->augment.crop, b->height, b->width);
+    if (b->augment.reach >= b->height || b->augment.reach >= b->width) {
+        return brim_fail(b->ctx, BRIM_ERR_ARG, "augment: %s%zu, but images have %zux%zu pixels",
+                         b->augment.edges ? "shift" : "crop", b->augment.reach, b->height,
+                         b->width);
     }
     return BRIM_OK;
 }

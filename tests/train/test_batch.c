@@ -64,7 +64,7 @@ static void batches_hold_the_samples_of_the_order(void **state)
 /* What a sample becomes depends on its number and the epoch, not on the batch or the threads. */
 static void augmentation_belongs_to_the_sample(void **state)
 {
-    static const struct brim_augment all = {.flip = true, .crop = 3, .cutout = 5};
+    static const struct brim_augment all = {.flip = true, .reach = 3, .cutout = 5};
     static float kept[50][784], kept_later[784];
     static const int threads[] = {1, 3};
     static const size_t batch[] = {10, 25};
@@ -103,7 +103,7 @@ static void augmentation_belongs_to_the_sample(void **state)
 /* [1][2][3]: 1 2 3 / 4 5 6, under every draw of a few hundred seeds. */
 static void crops_flips_and_cuts(void **state)
 {
-    size_t mirrored = 0, shifted = 0, cut = 0;
+    size_t mirrored = 0, shifted = 0, edged = 0, cut = 0;
 
     (void)state;
     for (uint64_t seed = 0; seed < 300; seed++) {
@@ -118,9 +118,16 @@ static void crops_flips_and_cuts(void **state)
 
         memcpy(x, plain, sizeof x);
         brim_rng_init(&rng, seed, 0);
-        brim_augment_apply(&(struct brim_augment){.crop = 1}, &rng, 1, 2, 3, x, scratch);
+        brim_augment_apply(&(struct brim_augment){.reach = 1}, &rng, 1, 2, 3, x, scratch);
         const float right_and_down[6] = {0, 0, 0, 0, 1, 2};
         shifted += memcmp(x, right_and_down, sizeof x) == 0;
+
+        memcpy(x, plain, sizeof x);
+        brim_rng_init(&rng, seed, 0);
+        brim_augment_apply(&(struct brim_augment){.reach = 1, .edges = true}, &rng, 1, 2, 3, x,
+                           scratch);
+        const float repeated[6] = {1, 1, 2, 1, 1, 2};
+        edged += memcmp(x, repeated, sizeof x) == 0;
 
         memcpy(x, plain, sizeof x);
         brim_rng_init(&rng, seed, 0);
@@ -130,7 +137,8 @@ static void crops_flips_and_cuts(void **state)
     }
     assert_in_range(mirrored, 100, 200);
     assert_in_range(shifted, 10, 70); /* one in nine */
-    assert_in_range(cut, 20, 90);     /* one in six */
+    assert_int_equal(edged, shifted);
+    assert_in_range(cut, 20, 90); /* one in six */
 }
 
 static void bad_augmentations_and_small_data(void **state)
@@ -142,20 +150,24 @@ static void bad_augmentations_and_small_data(void **state)
 
     (void)state;
     ASSERT_OK(ctx, brim_augment_parse(ctx, "flip,crop4,cutout12", &a));
-    assert_true(a.flip && a.crop == 4 && a.cutout == 12);
+    assert_true(a.flip && a.reach == 4 && !a.edges && a.cutout == 12);
+    ASSERT_OK(ctx, brim_augment_parse(ctx, "shift3", &a));
+    assert_true(!a.flip && a.reach == 3 && a.edges);
     ASSERT_OK(ctx, brim_augment_parse(ctx, "", &a));
     assert_false(brim_augment_any(&a));
     static const char *const bad[] = {"flop",  "crop",   "crop0", "crop1000",
                                       "flip,", "cropp4", "flip4"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ASSERT_FAILS(ctx, BRIM_ERR_ARG, "expected flip, cropN or cutoutN",
+        ASSERT_FAILS(ctx, BRIM_ERR_ARG, "expected flip, cropN, shiftN or cutoutN",
                      brim_augment_parse(ctx, bad[i], &a));
     }
+    ASSERT_FAILS(ctx, BRIM_ERR_ARG, "expected one of cropN and shiftN",
+                 brim_augment_parse(ctx, "crop4,shift4", &a));
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "data: 50 samples, expected at least a batch of 51",
                  brim_batches_init(&b, ctx, data, 51, 1, &nothing));
     brim_batches_free(&b);
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "crop28, but images have 28x28 pixels",
-                 brim_batches_init(&b, ctx, data, 10, 1, &(struct brim_augment){.crop = 28}));
+                 brim_batches_init(&b, ctx, data, 10, 1, &(struct brim_augment){.reach = 28}));
     brim_batches_free(&b);
     ASSERT_OK(ctx, brim_data_open(ctx, "synth:noise?shape=12&limit=20", &flat));
     ASSERT_FAILS(ctx, BRIM_ERR_ARG, "samples have rank 1, expected images",
