@@ -13,7 +13,7 @@ struct options {
     int64_t method, norm, init, wbits, abits, input_bits, edge_bits, epochs, float_epochs, batch,
         schedule, optimizer, calib, prune_stages, prune_epochs, prune_block;
     double rate, float_rate, warmup, weight_decay, smoothing, penalty;
-    bool fold_batchnorm, prune_last, resume;
+    bool fold_batchnorm, prune_regrow, prune_last, resume;
     struct cli_list layers;
 };
 
@@ -233,6 +233,10 @@ static const struct cli_option options[] = {
      .lo = 1,
      .hi = 4096,
      .help = "pqs: outputs that share a pattern (default 1)"},
+    {.name = "prune-regrow",
+     .kind = CLI_FLAG,
+     .offset = FIELD(prune_regrow),
+     .help = "pqs: choose the pattern anew at every step, of weights that learn in it or not"},
     {.name = "prune-last",
      .kind = CLI_FLAG,
      .offset = FIELD(prune_last),
@@ -279,8 +283,9 @@ static int fill_prune(const struct options *o, brim_train_params *p)
         if (p->method == BRIM_TRAIN_PQS) {
             return cli_usage(&verb_train, "--method pqs needs --prune KEEP:GROUP");
         }
-        return o->prune_last || o->prune_block > 1
-                   ? cli_usage(&verb_train, "--prune-last and --prune-block need --prune")
+        return o->prune_last || o->prune_regrow || o->prune_block > 1
+                   ? cli_usage(&verb_train,
+                               "--prune-last, --prune-regrow and --prune-block need --prune")
                    : CLI_OK;
     }
     if (p->method != BRIM_TRAIN_PQS) {
@@ -302,6 +307,10 @@ static int fill_prune(const struct options *o, brim_train_params *p)
     p->prune_stages = (size_t)o->prune_stages;
     p->prune_epochs = (size_t)o->prune_epochs;
     p->prune_last = o->prune_last;
+    p->prune_regrow = o->prune_regrow;
+    if (p->prune_last && p->prune_regrow) {
+        return cli_usage(&verb_train, "--prune-regrow is of float weights, --prune-last of others");
+    }
     return CLI_OK;
 }
 

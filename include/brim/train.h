@@ -113,7 +113,10 @@ typedef struct brim_train_params {
     size_t prune_stages; /**< pruning target of stage i of R: z(1-(1-i/R)^3) zeros; default 3.
                                  Stages that add no zero are one with the stage before */
     size_t prune_epochs; /**< of each stage; default 2 */
-    bool prune_last; /**< prune the quantized weights instead of the float ones; default false */
+    bool
+        prune_regrow; /**< in the stages, every step chooses the pattern anew, of weights that learn
+                            whether they are in it or not (arXiv 2102.04010); default false */
+    bool prune_last;  /**< prune the quantized weights instead of the float ones; default false */
 
     const char *checkpoint; /**< file, written after every epoch and when cancelled; NULL = none */
     bool resume;            /**< go on from it; the other parameters must be the same */

@@ -90,6 +90,9 @@ static brim_status check_choices(brim_ctx *ctx, const brim_train_params *p)
             "<= 64, 1..64 stages, at least 1 epoch",
             p->prune.keep, p->prune.group, p->prune_stages, p->prune_epochs);
     }
+    if (p->prune_last && p->prune_regrow) {
+        return brim_fail(ctx, BRIM_ERR_ARG, "prune: float weights regrow, quantized ones do not");
+    }
     if (p->method != BRIM_TRAIN_PQS && p->prune.group > 0) {
         return brim_fail(ctx, BRIM_ERR_ARG, "prune: is for the method pqs");
     }
@@ -241,6 +244,7 @@ static brim_status train_float(struct brim_train_flow *f)
 {
     BRIM_TRY(brim_train_net_float(f, f->graph, true, &f->net));
     BRIM_TRY(brim_train_run_stints(f, false));
+    BRIM_TRY(brim_train_take_patterns(f));
     BRIM_TRY(brim_train_take_float(f));
     brim_train_net_close(&f->net);
     return BRIM_OK;
@@ -256,7 +260,7 @@ static brim_status train_quantized(struct brim_train_flow *f)
     }
     BRIM_TRY(brim_flow_find_grids(&f->q));
     BRIM_TRY(brim_train_net_quantized(f, &f->net));
-    BRIM_TRY(brim_train_apply_masks(f));
+    BRIM_TRY(brim_train_apply_patterns(f, &f->stint[f->n_stints - 1]));
     BRIM_TRY(brim_train_run_stints(f, true));
     return brim_train_take_quantized(f);
 }

@@ -2,9 +2,10 @@
  *
  *   given graph --float stints--> float graph --fold, grids, init--> quantized stints --> rewrite, certify
  *
- * A stint (train/fit.h) is a row of epochs with one schedule and one pattern of pruned weights. The
- * float stints train one network, BatchNormalization and all; the quantized ones another, made from
- * what the first has become. FLOAT ends after the first, other methods may do without it.
+ * A stint (train/fit.h) is a row of epochs with one schedule and one pattern of pruned weights, which
+ * moves only where these regrow (train/weights.h). The float stints train one network,
+ * BatchNormalization and all; the quantized ones another, made from what the first has become. FLOAT
+ * ends after the first, other methods may do without it.
  */
 #ifndef BRIM_API_TRAIN_FLOW_H
 #define BRIM_API_TRAIN_FLOW_H
@@ -88,10 +89,14 @@ BRIM_NODISCARD brim_status brim_train_start(struct brim_train_flow *f,
 
 /* ---- train_prune.c ---- */
 BRIM_NODISCARD brim_status brim_train_prune_open(struct brim_train_flow *f);
-/* Choose the patterns anew, with so many zeros in each group, from the network's weights. */
-BRIM_NODISCARD brim_status brim_train_prune(struct brim_train_flow *f, unsigned zeros);
-/* The patterns as they are, for a network just made. */
-BRIM_NODISCARD brim_status brim_train_apply_masks(struct brim_train_flow *f);
+/* A stint begins: choose the patterns anew, with its zeros, from the network's weights. */
+BRIM_NODISCARD brim_status brim_train_prune(struct brim_train_flow *f,
+                                            const struct brim_train_stint *s);
+/* The patterns as they are, for a network just made that is in this stint. */
+BRIM_NODISCARD brim_status brim_train_apply_patterns(struct brim_train_flow *f,
+                                                     const struct brim_train_stint *s);
+/* The float network's patterns, where its weights regrew until now. */
+BRIM_NODISCARD brim_status brim_train_take_patterns(struct brim_train_flow *f);
 
 /* ---- train_stints.c ---- */
 BRIM_NODISCARD brim_status brim_train_make_stints(struct brim_train_flow *f);

@@ -1,4 +1,5 @@
-/* train_prune.c - iterative N:M pruning: patterns of every layer, chosen anew between stints.
+/* train_prune.c - iterative N:M pruning: patterns of every layer, chosen anew between stints or, where
+ * pruned weights regrow, at every step.
  * SPDX-License-Identifier: Apache-2.0
  *
  * PQS (arXiv 2504.09064) prunes in float and quantizes the rest; `prune_last` ranks the quantized
@@ -35,12 +36,31 @@ brim_status brim_train_prune_open(struct brim_train_flow *f)
     return BRIM_OK;
 }
 
-brim_status brim_train_apply_masks(struct brim_train_flow *f)
+static bool regrows(const struct brim_train_flow *f, const struct brim_train_stint *s)
 {
+    return f->p->prune_regrow && !s->quantized;
+}
+
+/* So many zeros in each group. */
+static brim_prune_params pattern_of(const struct brim_train_flow *f, unsigned zeros)
+{
+    brim_prune_params p = f->p->prune;
+
+    p.keep = p.group - zeros;
+    p.saliency = BRIM_SALIENCY_MAGNITUDE;
+    return p;
+}
+
+brim_status brim_train_apply_patterns(struct brim_train_flow *f, const struct brim_train_stint *s)
+{
+    const brim_prune_params p = pattern_of(f, s->zeros);
+
     for (size_t i = 0; i < f->n_layers; i++) {
-        if (f->keep[i] != NULL) {
-            BRIM_TRY(brim_weights_prune(f->net.weights[i], f->keep[i]));
+        if (f->keep[i] == NULL || (regrows(f, s) && s->zeros == 0)) {
+            continue;
         }
+        BRIM_TRY(regrows(f, s) ? brim_weights_regrow(f->net.weights[i], &p)
+                               : brim_weights_prune(f->net.weights[i], f->keep[i]));
     }
     return BRIM_OK;
 }
@@ -48,12 +68,10 @@ brim_status brim_train_apply_masks(struct brim_train_flow *f)
 static brim_status choose(struct brim_train_flow *f, size_t i, unsigned zeros)
 {
     const struct brim_dot *d = &f->net.view->dot[i];
-    brim_prune_params p = f->p->prune;
+    const brim_prune_params p = pattern_of(f, zeros);
     float *w = brim_alloc(f->ctx, d->n * d->k, sizeof *w);
     brim_status s = w == NULL ? BRIM_ERR_NOMEM : brim_weights_forward(f->net.weights[i], w);
 
-    p.keep = p.group - zeros;
-    p.saliency = BRIM_SALIENCY_MAGNITUDE;
     if (s == BRIM_OK) {
         s = brim_prune_layer(f->ctx, d->n, d->k, w, NULL, &p, f->keep[i]);
     }
@@ -61,12 +79,22 @@ static brim_status choose(struct brim_train_flow *f, size_t i, unsigned zeros)
     return s == BRIM_OK ? BRIM_OK : brim_fail_at(f->ctx, s, "layer '%s'", d->name);
 }
 
-brim_status brim_train_prune(struct brim_train_flow *f, unsigned zeros)
+brim_status brim_train_prune(struct brim_train_flow *f, const struct brim_train_stint *s)
 {
-    for (size_t i = 0; zeros > 0 && i < f->n_layers; i++) {
+    for (size_t i = 0; s->zeros > 0 && !regrows(f, s) && i < f->n_layers; i++) {
         if (f->keep[i] != NULL) {
-            BRIM_TRY(choose(f, i, zeros));
+            BRIM_TRY(choose(f, i, s->zeros));
         }
     }
-    return brim_train_apply_masks(f);
+    return brim_train_apply_patterns(f, s);
+}
+
+brim_status brim_train_take_patterns(struct brim_train_flow *f)
+{
+    for (size_t i = 0; f->p->prune_regrow && i < f->n_layers; i++) {
+        if (f->keep[i] != NULL) {
+            BRIM_TRY(choose(f, i, f->p->prune.group - f->p->prune.keep));
+        }
+    }
+    return BRIM_OK;
 }

@@ -62,13 +62,13 @@ static brim_status describe(struct brim_train_flow *f, const struct brim_graph *
     brim_datapath_print(&p->datapath, datapath);
     BRIM_TRY(brim_buffer_printf(
         b,
-        "%d %zu %zu %zu %a %a %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d|",
+        "%d %zu %zu %zu %a %a %a %d %d %a %a %s %a %a|%d %d %d %u %u %u %u %s %a %zu|%u %u %u %zu %zu %d %d|",
         (int)p->method, p->epochs, p->float_epochs, p->batch, p->rate, p->float_rate, p->warmup,
         (int)p->schedule, (int)p->optimizer, p->weight_decay, p->smoothing,
         p->augment == NULL ? "" : p->augment, p->distill, p->temperature, (int)p->norm,
         (int)p->norm_auto, (int)p->init, p->wbits, p->abits, p->input_bits, p->edge_bits, datapath,
         p->penalty, p->calib, p->prune.keep, p->prune.group, p->prune.block, p->prune_stages,
-        p->prune_epochs, (int)p->prune_last));
+        p->prune_epochs, (int)p->prune_last, (int)p->prune_regrow));
     BRIM_TRY(brim_buffer_printf(b, "%llu %zu %zu|", (unsigned long long)f->ctx->params.seed,
                                 brim_data_count(f->data), brim_data_count(f->val)));
     for (size_t i = 0; i < p->n_overrides; i++) {
@@ -208,11 +208,11 @@ static brim_status run_all(struct brim_train_flow *f, size_t first, size_t last)
             continue;
         }
         if (goes_on) {
-            BRIM_TRY(brim_train_apply_masks(f));
+            BRIM_TRY(brim_train_apply_patterns(f, s));
             BRIM_TRY(brim_fit_resume(&f->fit, &f->resume));
         } else {
             brim_fit_begin(&f->fit, i);
-            BRIM_TRY(brim_train_prune(f, s->zeros));
+            BRIM_TRY(brim_train_prune(f, s));
             BRIM_TRY(brim_fit_look(&f->fit, s->phase));
         }
         f->fit.rate = s->quantized || f->p->float_rate <= 0.0 ? f->p->rate : f->p->float_rate;
@@ -233,7 +233,7 @@ brim_status brim_train_run_stints(struct brim_train_flow *f, bool quantized)
     }
     if (f->resumed && f->resume_stint >= last) { /* all done in a run before */
         BRIM_TRY(load_done(f));
-        BRIM_TRY(brim_train_apply_masks(f));
+        BRIM_TRY(brim_train_apply_patterns(f, &f->stint[last - 1]));
     } else {
         attach(f);
         brim_status s = brim_fit_open(&f->fit);

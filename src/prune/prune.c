@@ -90,7 +90,7 @@ static void choose(const double *score, size_t n, unsigned keep, uint8_t *mask)
     }
 }
 
-/* Outputs first..first+rows share a pattern; cost NULL: by magnitude. */
+/* Of `rows` outputs that share a pattern; cost NULL: by magnitude. */
 static void prune_block(const brim_prune_params *p, const float *w, size_t rows, size_t k,
                         const double *cost, uint8_t *mask)
 {
@@ -114,6 +114,25 @@ static void prune_block(const brim_prune_params *p, const float *w, size_t rows,
     }
 }
 
+struct layer {
+    const brim_prune_params *p;
+    size_t n, k;
+    const float *w;
+    const double *cost;
+    uint8_t *mask;
+};
+
+static brim_status prune_one(void *arg, size_t i, int worker)
+{
+    const struct layer *l = arg;
+    const size_t c = i * l->p->block;
+
+    (void)worker;
+    prune_block(l->p, l->w + c * l->k, brim_min_size(l->p->block, l->n - c), l->k, l->cost,
+                l->mask + c * l->k);
+    return BRIM_OK;
+}
+
 brim_status brim_prune_layer(brim_ctx *ctx, size_t n, size_t k, const float *w, const double *h,
                              const brim_prune_params *params, uint8_t *mask)
 {
@@ -132,9 +151,8 @@ brim_status brim_prune_layer(brim_ctx *ctx, size_t n, size_t k, const float *w, 
             return status;
         }
     }
-    for (size_t c = 0; c < n; c += params->block) {
-        prune_block(params, w + c * k, brim_min_size(params->block, n - c), k, cost, mask + c * k);
-    }
+    struct layer l = {params, n, k, w, cost, mask};
+    const brim_status status = brim_parallel_for(ctx, (n - 1) / params->block + 1, prune_one, &l);
     brim_free(ctx, cost);
-    return BRIM_OK;
+    return status;
 }

@@ -1,4 +1,13 @@
-/* weights.c - see weights.h. SPDX-License-Identifier: Apache-2.0 */
+/* weights.c - see weights.h. SPDX-License-Identifier: Apache-2.0
+ *
+ * Regrowth    Zhou et al., "Learning N:M fine-grained structured sparse neural networks from scratch",
+ *             arXiv 2102.04010 (SR-STE): the forward pass sees the largest weights of each group, the
+ *             gradient of what it saw goes to all, and those that it did not see are pulled to 0, so
+ *             that the pattern settles.
+ * Differs     the pull is a share of the weight at each step, whatever the rate, not a term of the
+ *             gradient: it goes on when the rate has fallen.
+ * Example     v = (3, -1, 2, 0.5), 2 of 4: w = (3, 0, 2, 0). A step adds -2 to v[1]: v = (3, -3, 2,
+ *             0.4999), w = (3, -3, 0, 0). -> tests/train/test_weights.c: regrown_worked_example. */
 #include "train/weights.h"
 
 #include <math.h>
@@ -8,8 +17,9 @@
 #include "base/parallel.h"
 #include "train/weights_parts.h"
 
-#define USUAL_SIZE 0.05  /* root mean square of weights that learn at the rate as it is */
-#define REACH      60.0F /* learned logarithms stay within +-REACH: scales a float can hold */
+#define USUAL_SIZE 0.05     /* root mean square of weights that learn at the rate as it is */
+#define FADING     0x1p-12F /* share that a weight outside the pattern loses at each step, REGROW */
+#define REACH      60.0F    /* learned logarithms stay within +-REACH: scales a float can hold */
 
 BRIM_CLONES static void fix_row(const float *restrict x, size_t n, float factor,
                                 int32_t *restrict u)
@@ -290,27 +300,67 @@ void brim_weights_free(struct brim_weights *w)
     }
 }
 
-static void drop_pruned(struct brim_weights *w)
+/* What is pruned is 0, or `share` of what it was. */
+static void shrink_pruned(struct brim_weights *w, float share)
 {
     for (size_t i = 0; w->keep != NULL && i < w->n * w->k; i++) {
-        w->v->value[i] = w->keep[i] != 0 ? w->v->value[i] : 0.0F;
+        const float v = w->v->value[i];
+        w->v->value[i] = w->keep[i] != 0 ? v : share > 0.0F ? share * v : 0.0F;
     }
+}
+
+static brim_status make_pattern(struct brim_weights *w)
+{
+    if (w->keep_storage == NULL) {
+        w->keep_storage = brim_arena_alloc(&w->arena, w->n * w->k, 1);
+    }
+    return w->keep_storage == NULL ? BRIM_ERR_NOMEM : BRIM_OK;
 }
 
 brim_status brim_weights_prune(struct brim_weights *w, const uint8_t *keep)
 {
-    if (keep != NULL && w->keep_storage == NULL) {
-        w->keep_storage = brim_arena_alloc(&w->arena, w->n * w->k, 1);
-        if (w->keep_storage == NULL) {
-            return BRIM_ERR_NOMEM;
-        }
-    }
+    w->regrow.group = 0;
+    w->keep = NULL;
     if (keep != NULL) {
+        BRIM_TRY(make_pattern(w));
         memcpy(w->keep_storage, keep, w->n * w->k);
+        w->keep = w->keep_storage;
     }
-    w->keep = keep == NULL ? NULL : w->keep_storage;
-    drop_pruned(w);
+    shrink_pruned(w, 0.0F);
     return BRIM_OK;
+}
+
+brim_status brim_weights_regrow(struct brim_weights *w, const brim_prune_params *pattern)
+{
+    w->regrow = *pattern;
+    w->keep = NULL;
+    if (pattern->group > 0) {
+        BRIM_TRY(make_pattern(w));
+    }
+    return BRIM_OK;
+}
+
+static brim_status forward_free(struct brim_weights *w, float *w_out)
+{
+    if (w->regrow.group > 0) {
+        BRIM_TRY(
+            brim_prune_layer(w->ctx, w->n, w->k, w->v->value, NULL, &w->regrow, w->keep_storage));
+        w->keep = w->keep_storage;
+    }
+    for (size_t i = 0; i < w->n * w->k; i++) {
+        w_out[i] = w->keep == NULL || w->keep[i] != 0 ? w->v->value[i] : 0.0F;
+    }
+    return BRIM_OK;
+}
+
+/* Regrowing weights learn whether the forward pass saw them or not. */
+static void backward_free(struct brim_weights *w, const float *dw)
+{
+    const uint8_t *keep = w->regrow.group > 0 ? NULL : w->keep;
+
+    for (size_t i = 0; i < w->n * w->k; i++) {
+        w->v->grad[i] += keep == NULL || keep[i] != 0 ? dw[i] : 0.0F;
+    }
 }
 
 brim_status brim_weights_forward(struct brim_weights *w, float *w_out)
@@ -318,9 +368,7 @@ brim_status brim_weights_forward(struct brim_weights *w, float *w_out)
     struct job job = {.w = w, .out = w_out};
 
     if (w->kind == BRIM_WEIGHTS_FREE) {
-        drop_pruned(w);
-        memcpy(w_out, w->v->value, w->n * w->k * sizeof(float));
-        return BRIM_OK;
+        return forward_free(w, w_out);
     }
     return brim_parallel_for(w->ctx, w->n, forward_row, &job);
 }
@@ -330,9 +378,7 @@ brim_status brim_weights_backward(struct brim_weights *w, const float *dw)
     struct job job = {.w = w, .dw = dw};
 
     if (w->kind == BRIM_WEIGHTS_FREE) {
-        for (size_t i = 0; i < w->n * w->k; i++) {
-            w->v->grad[i] += w->keep == NULL || w->keep[i] != 0 ? dw[i] : 0.0F;
-        }
+        backward_free(w, dw);
         return BRIM_OK;
     }
     return brim_parallel_for(w->ctx, w->n, backward_row, &job);
@@ -359,7 +405,7 @@ void brim_weights_settle(struct brim_weights *w)
 {
     hold(w->d);
     hold(w->t);
-    drop_pruned(w);
+    shrink_pruned(w, w->regrow.group > 0 ? 1.0F - FADING : 0.0F);
 }
 
 void brim_weights_codes(const struct brim_weights *w, int16_t *codes, float *scale)

@@ -11,6 +11,7 @@
 #define BRIM_TRAIN_WEIGHTS_H
 
 #include "brim/datapath.h"
+#include "brim/prune.h"
 #include "brim/train.h"
 #include "train/param.h"
 
@@ -39,6 +40,11 @@ void brim_weights_free(struct brim_weights *w);
 
 /* keep [n][k]: 0 = pruned, its weight is 0 from now on and its gradient too; NULL = none. Copied. */
 BRIM_NODISCARD brim_status brim_weights_prune(struct brim_weights *w, const uint8_t *keep);
+
+/* FLOAT: every forward chooses the pattern anew, by magnitude, of weights that learn all of them
+ * (straight through); what is outside is 0 in w_out alone, and fades. group 0: no longer. */
+BRIM_NODISCARD brim_status brim_weights_regrow(struct brim_weights *w,
+                                               const brim_prune_params *pattern);
 
 /* w_out [n][k] K order. Work is split over outputs. */
 BRIM_NODISCARD brim_status brim_weights_forward(struct brim_weights *w, float *w_out);

@@ -47,6 +47,7 @@ struct brim_weights {
     struct brim_param *t;         /* [n][leaves] log2 of the norm, NORMED */
     const uint8_t *keep;          /* [n][k] or NULL */
     uint8_t *keep_storage;
+    brim_prune_params regrow; /* group 0: `keep` is given, and what is outside stays 0 */
 
     /* Of the last forward. */
     int16_t *codes; /* [n][k] */

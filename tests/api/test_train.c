@@ -333,7 +333,6 @@ static void quantize_is_where_training_begins(void **state)
 
 static void pruned_groups_stay_pruned(void **state)
 {
-    static const bool last[] = {false, true};
     struct brim_dots dots;
     struct job j;
 
@@ -346,8 +345,9 @@ static void pruned_groups_stay_pruned(void **state)
     j.p.prune.keep = 2;
     j.p.prune.group = 8;
     j.p.prune_epochs = 1;
-    for (size_t i = 0; i < 2; i++) {
-        j.p.prune_last = last[i];
+    for (size_t i = 0; i < 3; i++) {
+        j.p.prune_regrow = i == 1;
+        j.p.prune_last = i == 2;
         train(&j);
         check_certified(&j);
         assert_true(j.report->accuracy > 0.3);
@@ -411,8 +411,9 @@ static void recipe(struct job *j, size_t which)
         j->p.float_rate = 0.003;
         j->p.init = BRIM_INIT_QUANTIZE;
         set_datapath(j, "16");
-    } else if (which == 2) {
+    } else if (which >= 2) {
         j->p.method = BRIM_TRAIN_PQS;
+        j->p.prune_regrow = which == 3;
         j->p.prune.keep = 1;
         j->p.prune.group = 2;
         j->p.prune_stages = 2;
@@ -425,7 +426,7 @@ static void recipe(struct job *j, size_t which)
 static void threads_change_no_bit(void **state)
 {
     (void)state;
-    for (size_t which = 0; which < 3; which++) {
+    for (size_t which = 0; which < 4; which++) {
         struct brim_buffer first = {.size = 0};
         struct job kept;
         for (int threads = 1; threads <= 3; threads++) {
@@ -451,11 +452,11 @@ static void threads_change_no_bit(void **state)
 /* Stopped after any batch and resumed: the same bits as at once. */
 static void resumed_runs_end_in_the_same_bits(void **state)
 {
-    static const long stops[3][2] = {{7, 20}, {20, 45}, {13, 61}};
+    static const long stops[4][2] = {{7, 20}, {20, 45}, {13, 61}, {13, 61}};
     char path[128];
 
     (void)state;
-    for (size_t which = 0; which < 3; which++) {
+    for (size_t which = 0; which < 4; which++) {
         struct job j;
         open_job(&j, "cnn:1x12x12-c6-p-o20-f12-4", 2);
         recipe(&j, which);

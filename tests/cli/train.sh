@@ -30,7 +30,7 @@ done
 expect 0 "$brim" train float-mlp.onnx -o q.onnx $common --method qat -w 4 -a 4 --distill 0.5:3 --layer 'fc2:wbits=6' --json
 stdout_has '"wbits": 6'
 expect 0 "$brim" train --arch cnn:1x28x28-c4s2-c8s2-p-10 -o q.onnx $common --method pqs --prune 2:4 --prune-stages 2 \
-    --prune-epochs 1 --float-epochs 1 --float-lr 2e-3
+    --prune-epochs 1 --float-epochs 1 --float-lr 2e-3 --prune-regrow
 stdout_has '^conv2 .* 0\.[5-9][0-9]*$'
 no_temporaries
 
@@ -87,6 +87,8 @@ bad 2 "method: 'a3q' is none of" float-mlp.onnx $out --method a3q
 bad 2 'other than float' float-mlp.onnx $out --datapath 16
 bad 2 'pqs needs --prune' float-mlp.onnx $out --method pqs
 bad 2 'needs --method pqs' float-mlp.onnx $out --method qat --prune 2:4
+bad 2 'prune-regrow is of float' float-mlp.onnx $out --method pqs --prune 2:4 --prune-last --prune-regrow
+bad 2 'need --prune' float-mlp.onnx $out --method qat --prune-regrow
 bad 2 'distill: .*2' float-mlp.onnx $out --method qat --distill 2
 bad 2 'distill needs a MODEL' --arch mlp:784-10 $out --distill 0.5
 bad 2 'resume needs --checkpoint' float-mlp.onnx $out --resume

@@ -448,6 +448,54 @@ static void pruned_weights_stay_zero(void **state)
     }
 }
 
+/* The example of weights.c, with a second row in the pattern of a block. */
+static void regrown_worked_example(void **state)
+{
+    static const float start[8] = {3.0F, -1.0F, 2.0F, 0.5F, 0.0F, 4.0F, 1.0F, 0.0F};
+    static const float first[8] = {3.0F, 0.0F, 2.0F, 0.0F, 0.0F, 4.0F, 1.0F, 0.0F};
+    static const float second[8] = {3.0F, -3.0F, 0.0F, 0.0F, 0.0F, 4.0F, 1.0F, 0.0F};
+    static const float dw[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    brim_prune_params p;
+    struct fixture f;
+    float out[8];
+
+    (void)state;
+    brim_prune_params_init(&p);
+    p.keep = 2;
+    p.group = 4;
+    open_fixture(&f, BRIM_TRAIN_FLOAT, BRIM_NORM_L1, "32");
+    f.spec.n = 2;
+    f.spec.k = 4;
+    memcpy(f.start, start, sizeof start);
+    create(&f);
+    float *v = f.params.param[0]->value;
+    ASSERT_OK(f.ctx, brim_weights_regrow(f.w, &p));
+    ASSERT_OK(f.ctx, brim_weights_forward(f.w, out));
+    assert_memory_equal(out, first, sizeof out);
+    brim_params_zero_grad(&f.params);
+    ASSERT_OK(f.ctx, brim_weights_backward(f.w, dw));
+    assert_memory_equal(f.params.param[0]->grad, dw, sizeof dw);
+    v[1] -= 2.0F;
+    brim_weights_settle(f.w);
+    assert_float_equal(v[1], -3.0F + 3.0F * 0x1p-12F, 1e-6F); /* not in the pattern yet */
+    assert_float_equal(v[3], 0.5F - 0.5F * 0x1p-12F, 1e-6F);
+    assert_true(v[0] == 3.0F && v[2] == 2.0F);
+    v[1] = -3.0F;
+    ASSERT_OK(f.ctx, brim_weights_forward(f.w, out));
+    assert_memory_equal(out, second, sizeof out);
+
+    p.block = 2; /* sums 3, 7, 3, 0.5: ties go to the first */
+    ASSERT_OK(f.ctx, brim_weights_regrow(f.w, &p));
+    ASSERT_OK(f.ctx, brim_weights_forward(f.w, out));
+    assert_true(out[0] == 3.0F && out[1] == -3.0F && out[2] == 0.0F && out[5] == 4.0F);
+    assert_true(out[6] == 0.0F && v[6] == 1.0F);
+    p.group = 0;
+    ASSERT_OK(f.ctx, brim_weights_regrow(f.w, &p));
+    ASSERT_OK(f.ctx, brim_weights_forward(f.w, out));
+    assert_memory_equal(out, v, sizeof out);
+    close_fixture(&f);
+}
+
 static void infeasible_datapath_is_named(void **state)
 {
     struct fixture f;
@@ -512,6 +560,7 @@ int main(void)
         cmocka_unit_test(codes_are_where_training_starts),
         cmocka_unit_test(starts_are_good),
         cmocka_unit_test(pruned_weights_stay_zero),
+        cmocka_unit_test(regrown_worked_example),
         cmocka_unit_test(infeasible_datapath_is_named),
         cmocka_unit_test(survives_lack_of_memory),
     };
