@@ -10,7 +10,9 @@
  * Projection  v = argmin ||v - w|| within the budget. LATENT: integer prices taken off; NORMED: [1]'s
  *             threshold, leaf by leaf, then stage by stage, g = ||v||_1. A2Q+ as in [1]: the
  *             projection is of the uncentred weights.
- * From codes  LATENT: the real codes nearest to w that round to them. NORMED: real codes that are
+ * From codes  LATENT: the codes, not real ones near w that round to them. A solver rounds many weights
+ *             away from w, each to make up for others; at the boundary they would flip back at
+ *             the first step, all at once. NORMED: real codes that are
  *             cut to them, beyond the codes by up to 1/2 where the caps leave room. Centred, their
  *             sum must be 0: what it is over is spread over the zeros and the sign that falls short,
  *             less than 1 each; then ||u||_1 = 2 max(beta, A), within the cap exactly when both
@@ -25,8 +27,7 @@
 
 #define CANDIDATES 48
 #define PER_OCTAVE 8
-#define BELOW      16   /* candidates below max|w|/Q */
-#define NEAR       0.45 /* of a code, from codes given to the latent ones */
+#define BELOW      16 /* candidates below max|w|/Q */
 
 /* Prices of the last forward taken off v. */
 static void project_latent(struct brim_weights *w, size_t c)
@@ -145,15 +146,10 @@ static void search_scale(struct brim_weights *w, size_t c, const float *weights,
     w->d->value[c] = found;
 }
 
-static void latent_from_codes(struct brim_weights *w, size_t c, const float *weights,
-                              const int16_t *codes)
+static void latent_from_codes(struct brim_weights *w, size_t c, const int16_t *codes)
 {
-    const double scale = (double)w->scale[c];
-
     for (size_t k = 0; k < w->k; k++) {
-        const double away = (double)weights[k] / scale - (double)codes[k];
-        const double held = away > NEAR ? NEAR : away < -NEAR ? -NEAR : away;
-        w->v->value[c * w->k + k] = (float)(scale * ((double)codes[k] + held));
+        w->v->value[c * w->k + k] = w->scale[c] * (float)codes[k];
     }
 }
 
@@ -251,7 +247,7 @@ void brim_weights_start(struct brim_weights *w, size_t c, const struct brim_weig
     if (codes == NULL) {
         from_weights(w, c, weights, spec->project, s);
     } else if (w->kind == BRIM_WEIGHTS_LATENT) {
-        latent_from_codes(w, c, weights, codes);
+        latent_from_codes(w, c, codes);
     } else if (!normed_from_codes(w, c, codes, s)) {
         for (size_t k = 0; k < w->k; k++) {
             s->row[k] = w->scale[c] * (float)codes[k];

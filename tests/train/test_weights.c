@@ -350,6 +350,40 @@ static void codes_are_where_training_starts(void **state)
     }
 }
 
+/* Codes that a solver rounded away from the weights do not flip back at the first small step. */
+static void codes_given_stand_firm(void **state)
+{
+    static int16_t codes[4 * 60], got[4 * 60];
+    float scale[4], got_scale[4];
+    static float out[4 * 60];
+    struct brim_rng r;
+    struct fixture f;
+
+    (void)state;
+    brim_rng_init(&r, 15, 0);
+    open_fixture(&f, BRIM_TRAIN_QAT, BRIM_NORM_L1, "32");
+    f.spec.n = 4;
+    f.spec.k = 60;
+    f.spec.bits = 5;
+    fill_normal(&r, f.start, 4 * 60, 0.1);
+    for (size_t i = 0; i < 4 * 60; i++) {
+        const long down = lrintf(floorf(f.start[i] / 0.03F)), up = down + 1;
+        const bool up_is_near = f.start[i] / 0.03F - (float)down > 0.5F;
+        codes[i] = (int16_t)brim_clip_i64(up_is_near ? down : up, -15, 15);
+        scale[i / 60] = 0.03F;
+    }
+    f.spec.codes = codes;
+    f.spec.scale = scale;
+    create(&f);
+    for (size_t i = 0; i < 4 * 60; i++) {
+        f.params.param[0]->value[i] += (i % 2 == 0 ? 0.4F : -0.4F) * 0.03F;
+    }
+    ASSERT_OK(f.ctx, brim_weights_forward(f.w, out));
+    brim_weights_codes(f.w, got, got_scale);
+    assert_memory_equal(got, codes, sizeof codes);
+    close_fixture(&f);
+}
+
 static double error_of(struct fixture *f)
 {
     static float out[MOST];
@@ -558,6 +592,7 @@ int main(void)
         cmocka_unit_test(counter_example_is_settled),
         cmocka_unit_test(adversarial_parameters_fit),
         cmocka_unit_test(codes_are_where_training_starts),
+        cmocka_unit_test(codes_given_stand_firm),
         cmocka_unit_test(starts_are_good),
         cmocka_unit_test(pruned_weights_stay_zero),
         cmocka_unit_test(regrown_worked_example),
