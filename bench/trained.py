@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """trained.py - networks trained for narrow accumulators: the tables of docs/results.md, "Trained".
 
-    bench/trained.py BUILD DATA [resnet8|mnist|pqs|NAME...]
+    bench/trained.py BUILD DATA [resnet8|mnist|pqs|NAME...] [--threads 2] [--keep FOLDER]
 
 A name is a row's, or that of a table; all of them otherwise. Every row is one `brim train`; what it writes is certified by brim
 train itself and re-checked here by brim-check. Figures are of the test images, by `brim run` and `brim profile`. MNIST leaves
 5,000 training images out, on which the epoch to keep is chosen. CIFAR-10 has 20,000 to train on and chooses on the test images, so
 the last epoch is told as well, which nothing has chosen. Exits 1 when a row misses what it should reach.
-Seconds are of processor time; an epoch of ResNet-8 takes about 25, one of the MLP 2.
+Seconds are of processor time (of the clock where a run was resumed); an epoch of ResNet-8 takes about 25, one of the MLP 2. With
+--keep, models and checkpoints stay in FOLDER, and a row that was interrupted goes on from there.
 """
 import argparse
 import json
@@ -20,7 +21,7 @@ import tempfile
 
 CIFAR_TEST = "cifar:{d}/cifar10/test_first1000.bin.gz"
 CIFAR = ["--data", "cifar:{d}/cifar10/data_batch_1.bin.gz,{d}/cifar10/data_batch_2.bin.gz", "--val", CIFAR_TEST,
-         "--augment", "flip,crop4"]
+         "--augment", "flip,shift4"]  # as the float model was trained: edges repeated, not zeros
 MNIST = "idx:{d}/mnist/%s-images-idx3-ubyte.gz:{d}/mnist/%s-labels-idx1-ubyte.gz?scale=%s"
 RESNET8 = "{d}/mlperf-tiny/models/resnet8-cifar10-float.onnx"
 RESNET8_BN = "{d}/mlperf-tiny/models/resnet8-cifar10-float-bn.onnx"
@@ -37,7 +38,7 @@ BYTES = mnist("1")  # mnist-8 reads 0..255
 
 # ---- ResNet-8 from the float model: weights, inputs, register, epochs, learning rate, what to reach ----
 RESNET = {
-    "w8a8p16": ("8", "8", "16", 4, 5e-5, 87.0),
+    "w8a8p16": ("8", "8", "16", 6, 1e-4, 87.0),
     "w4a4p16": ("4", "4", "16", 5, 3e-4, 86.5),
     "w4a4p14": ("4", "4", "14", 5, 3e-4, 86.0),
     "w4a4p12": ("4", "4", "12", 5, 3e-4, 85.0),
@@ -61,24 +62,33 @@ MLP = {
 }
 MLP_OPTIONS = ["-b", "128", "-e", "5", "--lr", "1e-3", "--edge-bits", "auto"]
 
-# ---- PQS: model, kept, bits of all weights and of all inputs, pruned last ----
-PQS = {f"{model}-{keep}-{w}{a}": (model, keep, w, a, False) for model, bits in (("resnet8", ("55", "56")), ("mnist8", ("55", "65")))
-       for keep in ("2:4", "4:16") for w, a in bits}
-PQS.update({f"{model}-last-2:4-55": (model, "2:4", "5", "5", True) for model in ("resnet8", "mnist8")})
-PQS["mnist8-2:4-88"] = ("mnist8", "2:4", "8", "8", False)
-PQS_MODEL = {
-    "resnet8": (RESNET8_BN, CIFAR, CIFAR_TEST,
-                ["-b", "32", "--float-lr", "1e-3", "--lr", "5e-5", "--distill", "0.9:4", "--warmup", "0.2", "-e", "4"], 16),
-    "mnist8": (MNIST8, *BYTES, ["-b", "128", "--lr", "3e-4", "-e", "3"], 4),
+# ---- PQS: model, kept, bits of all weights, of all inputs and of the image, pruned last ----
+PQS = {
+    "resnet8-2:4-55": ("resnet8", "2:4", "5", "5", "7", False),
+    "resnet8-2:4-56": ("resnet8", "2:4", "5", "6", "7", False),
+    "resnet8-4:16-56": ("resnet8", "4:16", "5", "6", "7", False),
+    "resnet8-last-2:4-56": ("resnet8", "2:4", "5", "6", "7", True),
+    "mnist8-2:4-55": ("mnist8", "2:4", "5", "5", "5", False),
+    "mnist8-4:16-55": ("mnist8", "4:16", "5", "5", "5", False),
+    "mnist8-last-2:4-55": ("mnist8", "2:4", "5", "5", "5", True),
+    "mnist8-2:4-65": ("mnist8", "2:4", "6", "5", "5", False),
+    "mnist8-4:16-65": ("mnist8", "4:16", "6", "5", "5", False),
+    "mnist8-2:4-88": ("mnist8", "2:4", "8", "8", "8", False),
 }
-PQS_STAGES = {"2:4": 2, "4:16": 4}  # of as many float epochs in all
+PQS_MODEL = {
+    "resnet8": (RESNET8_BN, CIFAR, CIFAR_TEST, ["-b", "32", "--float-lr", "1e-3", "--lr", "1e-4", "--distill", "0.9:4", "--warmup", "0.2"]),
+    "mnist8": (MNIST8, *BYTES, ["-b", "128", "--lr", "3e-4"]),
+}
+# Stages, epochs of each, epochs after them; whether what is pruned may come back.
+PQS_SCHEDULE = {("resnet8", "2:4"): (1, 40, 8, True), ("resnet8", "4:16"): (1, 80, 8, True), ("resnet8", "last"): (2, 8, 8, False),
+                ("mnist8", "2:4"): (2, 2, 3, False), ("mnist8", "4:16"): (4, 1, 3, False), ("mnist8", "last"): (2, 2, 3, False)}
 PQS_WIDTH = "13"
 
 
 class Bench:
-    def __init__(self, build, data, folder, threads):
+    def __init__(self, build, data, folder, threads, keep):
         self.brim, self.check, self.data, self.folder = build / "brim", build / "brim-check", data, folder
-        self.threads = threads
+        self.threads, self.keep = threads, keep
         self.environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # processor time is work, not waiting
 
     def run(self, *command):
@@ -90,9 +100,12 @@ class Bench:
 
     def train(self, name, *options):
         out = self.folder / f"{name}.onnx"
+        state = self.folder / f"{name}.state"
+        resume = ["--checkpoint", state, *(["--resume"] if state.exists() else [])] if self.keep else []
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        report = json.loads(self.run(self.brim, "train", *options, "-o", out, "-q", "--json", "--threads", self.threads))
-        report["cpu"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        report = json.loads(self.run(self.brim, "train", *options, *resume, "-o", out, "-q", "--json", "--threads", self.threads))
+        processor = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        report["cpu"] = sum(e["seconds"] for e in report["epochs"]) if "--resume" in resume else processor
         if report["layers"]:
             certificate = self.folder / "certificate.json"
             self.run(self.brim, "certify", out, "-o", certificate, "-q")
@@ -146,18 +159,19 @@ def table_mnist(bench, names):
 
 
 def table_pqs(bench, names):
-    print("| model | kept | W/A | float | exact sums | natural | q | g | persistent | transient natural | q | g | seconds |\n"
-          + "|---" * 13 + "|")
+    print("| model | kept | W/A | image | float | pruned | exact | natural | q | g | persistent | transient natural | q | g | seconds |\n"
+          + "|---" * 15 + "|")
     for name in names:
-        model, keep, w, a, last = PQS[name]
-        path, data, test, options, epochs = PQS_MODEL[model]
-        order = ["--prune-last"] if last else ["--init", "quantize"]
-        stages = ["--prune-stages", PQS_STAGES[keep], "--prune-epochs", epochs // PQS_STAGES[keep]]
-        out, r = bench.train(name.replace(":", "-"), path, *data, "-m", "pqs", "--prune", keep, *stages, *order, "-w", w, "-a", a,
-                             "--edge-bits", "auto", "--input-bits", a, *options)
+        model, keep, w, a, image, last = PQS[name]
+        path, data, test, options = PQS_MODEL[model]
+        stages, each, after, regrow = PQS_SCHEDULE[model, "last" if last else keep]
+        order = ["--prune-last"] if last else ["--init", "quantize", *(["--prune-regrow"] if regrow else [])]
+        out, r = bench.train(name.replace(":", "-"), path, *data, "-m", "pqs", "--prune", keep, "--prune-stages", stages, "--prune-epochs", each,
+                             "-e", after, *order, "-w", w, "-a", a, "--edge-bits", "auto", "--input-bits", image, *options)
+        pruned = "" if last else f"{100 * max(e['accuracy'] for e in r['epochs'] if e['phase'] == 'prune'):.1f}"
         p = json.loads(bench.run(bench.brim, "profile", out, "--data", test, "--widths", f"{PQS_WIDTH}..{PQS_WIDTH}", "--order",
                                  "natural,q,g", "--predictions", "--top", 0, "--json"))
-        print(f"| {model} | {keep}{', last' if last else ''} | {w}/{a} | {bench.top1(path, test):.1f} | {100 * p['top1']:.1f} | {shares(p)} | {r['cpu']:.0f} |",
+        print(f"| {model} | {keep}{', last' if last else ''} | {w}/{a} | {image} | {bench.top1(path, test):.1f} | {pruned} | {100 * p['top1']:.1f} | {shares(p)} | {r['cpu']:.0f} |",
               flush=True)
     return 0
 
@@ -183,10 +197,13 @@ def main():
     p.add_argument("data", type=pathlib.Path)
     p.add_argument("names", nargs="*", choices=[[], *TABLES, *RESNET, *MLP, *PQS], default=[])
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--keep", type=pathlib.Path)
     a = p.parse_args()
     short = 0
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(a.build.resolve(), a.data, pathlib.Path(folder), a.threads)
+        if a.keep:
+            a.keep.mkdir(parents=True, exist_ok=True)
+        bench = Bench(a.build.resolve(), a.data, a.keep or pathlib.Path(folder), a.threads, a.keep)
         for table, (make, rows) in TABLES.items():
             wanted = [name for name in rows if not a.names or table in a.names or name in a.names]
             if wanted:
