@@ -127,7 +127,7 @@ static brim_status train_row(struct cli *cli, const brim_graph *graph, const bri
     p.init = BRIM_INIT_QUANTIZE;
     p.datapath = (brim_datapath){.n_stages = 1, .stage = {{.width = (uint8_t)row->width}}};
     p.batch = 32;
-    p.rate = 0.005;
+    p.rate = 0.003;
     p.on_step = on_step;
     p.user = cli;
     brim_status s = brim_data_open(cli->ctx, TRAINING, &data);
