@@ -85,7 +85,8 @@ typedef struct brim_train_params {
     double weight_decay;            /**< default 0.0001 */
     double smoothing;               /**< of labels, 0..1; default 0 */
     /** Comma-separated, or NULL: "flip" (left and right, one in two), "cropN" (shifted by up to N pixels
-     *  each way, zeros outside) or "shiftN" (the same, the image's edge repeated outside), "cutoutN" (a square of N pixels set to 0). Images only. */
+     *  each way, zeros outside) or "shiftN" (the same, the image's edge repeated outside), "cutoutN" (a
+     *  square of N pixels set to 0). Images only. */
     const char *augment;
     double distill;      /**< share of the loss that compares with the given model's outputs, 0..1;
                          default 0 */
@@ -113,10 +114,10 @@ typedef struct brim_train_params {
     size_t prune_stages; /**< pruning target of stage i of R: z(1-(1-i/R)^3) zeros; default 3.
                                  Stages that add no zero are one with the stage before */
     size_t prune_epochs; /**< of each stage; default 2 */
-    bool
-        prune_regrow; /**< in the stages, every step chooses the pattern anew, of weights that learn
-                            whether they are in it or not (arXiv 2102.04010); default false */
-    bool prune_last;  /**< prune the quantized weights instead of the float ones; default false */
+    /** In the stages, every step chooses the pattern anew, of weights that learn whether they are in it
+     *  or not (arXiv 2102.04010); default false. */
+    bool prune_regrow;
+    bool prune_last; /**< prune the quantized weights instead of the float ones; default false */
 
     const char *checkpoint; /**< file, written after every epoch and when cancelled; NULL = none */
     bool resume;            /**< go on from it; the other parameters must be the same */

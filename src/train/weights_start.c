@@ -12,9 +12,9 @@
  *             projection is of the uncentred weights.
  * From codes  LATENT: the codes, not real ones near w that round to them. A solver rounds many weights
  *             away from w, each to make up for others; at the boundary they would flip back at
- *             the first step, all at once. NORMED: real codes that are
- *             cut to them, beyond the codes by up to 1/2 where the caps leave room. Centred, their
- *             sum must be 0: what it is over is spread over the zeros and the sign that falls short,
+ *             the first step, all at once.
+ *             NORMED: real codes that are cut to them, beyond the codes by up to 1/2 where the caps
+ *             leave room. Centred, their sum must be 0: what it is over is spread over the zeros and the sign that falls short,
  *             less than 1 each; then ||u||_1 = 2 max(beta, A), within the cap exactly when both
  *             signs keep to H / (nu + |mu|). Where that cannot be, the codes are projected like
  *             weights.
